@@ -1,0 +1,113 @@
+"""A typed node-graph engine for image generation.
+
+Plugins need only the names below. They are loaded on first use, so that the command line starts without pydantic.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nodeflow.catalog import Catalog, open_catalog
+    from nodeflow.context import QUIET, Context
+    from nodeflow.document import Document
+    from nodeflow.errors import Cancelled, GraphError, ModelError, NodeflowError, PluginError, RunError, WorkerDied
+    from nodeflow.files import file_identity, find_weights
+    from nodeflow.graph import Graph, build
+    from nodeflow.hooks import hook
+    from nodeflow.nodes import Seed, Ui, node
+    from nodeflow.runner import Engine
+    from nodeflow.values import (
+        Autoencoder,
+        Codes,
+        Composition,
+        Dataset,
+        Denoiser,
+        Image,
+        ImageEmbedding,
+        Latent,
+        LatentSpace,
+        Mask,
+        Model,
+        Objective,
+        Recipe,
+        SavedFile,
+        Table,
+        TextEmbedding,
+        TextEncoder,
+        Tokens,
+        Trainable,
+        Video,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "catalog": ("Catalog", "open_catalog"),
+    "context": ("QUIET", "Context"),
+    "document": ("Document",),
+    "errors": ("Cancelled", "GraphError", "ModelError", "NodeflowError", "PluginError", "RunError", "WorkerDied"),
+    "files": ("file_identity", "find_weights"),
+    "graph": ("Graph", "build"),
+    "hooks": ("hook",),
+    "nodes": ("Seed", "Ui", "node"),
+    "runner": ("Engine",),
+    "values": (
+        "Autoencoder", "Codes", "Composition", "Dataset", "Denoiser", "Image", "ImageEmbedding", "Latent",
+        "LatentSpace", "Mask", "Model", "Objective", "Recipe", "SavedFile", "Table", "TextEmbedding", "TextEncoder",
+        "Tokens", "Trainable", "Video",
+    ),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "QUIET",
+    "Autoencoder",
+    "Cancelled",
+    "Catalog",
+    "Codes",
+    "Composition",
+    "Context",
+    "Dataset",
+    "Denoiser",
+    "Document",
+    "Engine",
+    "Graph",
+    "GraphError",
+    "Image",
+    "ImageEmbedding",
+    "Latent",
+    "LatentSpace",
+    "Mask",
+    "Model",
+    "ModelError",
+    "NodeflowError",
+    "Objective",
+    "PluginError",
+    "Recipe",
+    "RunError",
+    "SavedFile",
+    "Seed",
+    "Table",
+    "TextEmbedding",
+    "TextEncoder",
+    "Tokens",
+    "Trainable",
+    "Ui",
+    "Video",
+    "WorkerDied",
+    "build",
+    "file_identity",
+    "find_weights",
+    "hook",
+    "node",
+    "open_catalog",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nodeflow' has no attribute {name!r}")
+    return getattr(import_module(f"nodeflow.{home}"), name)

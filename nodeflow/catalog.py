@@ -1,0 +1,268 @@
+"""Which nodes there are, as data on disk: plugins are imported once, in a child process, and then only read about."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from nodeflow.folders import cache_folder
+from nodeflow.spec import NodeSpec
+
+FORMAT = 2
+PROBE_SECONDS = 300
+"""How long all plugins together may take to import; torch alone took 3 CPU seconds where this was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An installed extension. `error` says why its nodes are absent; `files` changes whenever its code does."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    files: str
+    error: str = ""
+    trace: str = ""
+    nodes: tuple[str, ...] = ()
+    taken: bool = False
+    """Whether another plugin has its name, so that it is left out."""
+
+
+class Catalog:
+    """Node types by id, and the plugins they come from. A spec is read from its data when first asked for."""
+
+    def __init__(self, specs: Mapping[str, Mapping[str, Any]], plugins: tuple[Plugin, ...] = ()) -> None:
+        self._data = specs
+        self._specs: dict[str, NodeSpec] = {}
+        self._formerly: dict[str, str] | None = None
+        self.plugins = plugins
+
+    @classmethod
+    def of(cls, *specs: NodeSpec) -> Catalog:
+        """A catalog of these specs alone."""
+        catalog = cls({spec.id: {} for spec in specs})
+        catalog._specs = {spec.id: spec for spec in specs}
+        return catalog
+
+    def __iter__(self) -> Iterator[NodeSpec]:
+        return (spec for name in sorted(self._data) if (spec := self.get(name)))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def get(self, name: str) -> NodeSpec | None:
+        """The node type called `name`, now or formerly; None if there is none."""
+        if name in self._specs:
+            return self._specs[name]
+        if name not in self._data:
+            return self._renamed(name)
+        return self._specs.setdefault(name, NodeSpec.from_json(self._data[name]))
+
+    def _renamed(self, name: str) -> NodeSpec | None:
+        if self._formerly is None:
+            self._formerly = {old: new for new, data in self._data.items() for old in data.get("formerly", ())}
+            self._formerly |= {old: spec.id for spec in self._specs.values() for old in spec.formerly}
+        return self.get(self._formerly[name]) if name in self._formerly else None
+
+    def nearest(self, name: str) -> str | None:
+        """The known id that looks most like `name`."""
+        close = difflib.get_close_matches(name, self._data, n=1, cutoff=0.5)
+        if not close:
+            tail = name.rpartition(".")[2]
+            close = [known for known in sorted(self._data) if known.rpartition(".")[2] == tail]
+        return close[0] if close else None
+
+
+def open_catalog(folder: Path | None = None, *, refresh: bool = False) -> Catalog:
+    """The catalog of this Python environment, brought up to date: only plugins whose files changed are imported.
+
+    Args:
+        folder: where the catalog is kept; the user's cache folder if None.
+        refresh: import every plugin again.
+    """
+    key = hashlib.blake2b(f"{sys.prefix} {sys.version}".encode(), digest_size=8).hexdigest()
+    path = (folder or cache_folder()) / f"catalog-{key}.json"
+    known = {} if refresh else _read(path)
+    paths = [_engine_files(), *_import_paths()]
+    old = {plugin["name"]: plugin for plugin in known.get("plugins", []) if not plugin["taken"]}
+    if paths == known.get("paths") and all(_files_of(p["module"]) == p["files"] for p in old.values()):
+        return _catalog(known)
+    if paths[:1] != known.get("paths", [])[:1]:
+        old = {}
+    found = list(_installed())
+    stale = [plugin for plugin in found if not plugin.taken and not _same(plugin, old.get(plugin.name))]
+    fresh = _probe(stale)
+    specs: dict[str, Any] = {}
+    plugins: list[dict[str, Any]] = []
+    for plugin in found:
+        told = fresh.get(plugin.name)
+        if plugin.taken:
+            plugins.append(asdict(plugin))
+        elif told is None:
+            plugins.append(old[plugin.name])
+            specs |= {name: known["specs"][name] for name in old[plugin.name]["nodes"]}
+        else:
+            nodes = sorted(told.get("specs", {}))
+            detail = {"error": told.get("error", ""), "trace": told.get("trace", ""), "nodes": nodes}
+            plugins.append(asdict(plugin) | detail)
+            specs |= told.get("specs", {})
+    data = {"format": FORMAT, "paths": paths, "plugins": plugins, "specs": specs}
+    _write(path, data)
+    return _catalog(data)
+
+
+def _catalog(data: Mapping[str, Any]) -> Catalog:
+    plugins = tuple(Plugin(**{**plugin, "nodes": tuple(plugin["nodes"])}) for plugin in data["plugins"])
+    return Catalog(data["specs"], plugins)
+
+
+def _same(plugin: Plugin, old: Mapping[str, Any] | None) -> bool:
+    fields = ("module", "distribution", "version", "files")
+    return old is not None and not old["error"] and all(getattr(plugin, field) == old[field] for field in fields)
+
+
+def _import_paths() -> list[list[Any]]:
+    """What changes when a distribution is installed or removed: the folders of sys.path and their times."""
+    times: list[list[Any]] = []
+    for folder in sys.path:
+        try:
+            times.append([folder, os.stat(folder).st_mtime_ns])
+        except OSError:
+            times.append([folder, 0])
+    return [pair for pair in times if pair[0] not in ("", str(Path.cwd()))]
+
+
+def _engine_files() -> list[Any]:
+    """What changes when nodeflow itself does: another version may read another spec out of the same node."""
+    files = [Path(__file__).with_name(f"{name}.py") for name in ("types", "annotations", "spec", "nodes", "probe")]
+    return [f"{file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+
+
+def _installed() -> Iterator[Plugin]:
+    """Every plugin that has an entry point, nodeflow's own first; a name taken twice goes to the first."""
+    taken: dict[str, str] = {}
+    points = sorted(entry_points(group="nodeflow"), key=lambda point: (_owner(point)[0] != "nodeflow", _owner(point)))
+    for point in points:
+        distribution, version = _owner(point)
+        files = _files_of(point.module)
+        error = ""
+        if point.name in taken:
+            if taken[point.name] == f"{distribution} {version}":
+                continue
+            taken_by = taken[point.name]
+            error = f'the name "{point.name}" is taken by {taken_by}\n    uninstall one of the two'
+        taken.setdefault(point.name, f"{distribution} {version}")
+        yield Plugin(point.name, point.value, distribution, version, files, error, taken=bool(error))
+
+
+def _owner(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("?", "")
+
+
+def _files_of(module: str) -> str:
+    """A digest of the names, sizes and times of the plugin's Python files; nothing is imported."""
+    try:
+        spec = find_spec(module.partition(".")[0].partition(":")[0])
+    except (ImportError, ValueError):
+        return ""
+    if spec is None:
+        return ""
+    places = spec.submodule_search_locations or ([spec.origin] if spec.origin else [])
+    digest = hashlib.blake2b(digest_size=16)
+    for place in places:
+        paths = sorted(Path(place).rglob("*.py")) if Path(place).is_dir() else [Path(place)]
+        for path in paths:
+            stat = path.stat()
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _probe(plugins: list[Plugin]) -> dict[str, dict[str, Any]]:
+    """Asks child processes for the plugins' nodes. One that dies is started again after the plugin that killed it."""
+    told: dict[str, dict[str, Any]] = {}
+    left = [[plugin.name, plugin.module] for plugin in plugins]
+    while left:
+        lines, ending, noise = _child(json.dumps(left))
+        reports = [json.loads(line) for line in lines.splitlines() if line.startswith("{") and line.endswith("}")]
+        told |= {report["name"]: report for report in reports if "begins" not in report}
+        left = [pair for pair in left if pair[0] not in told]
+        if left:
+            name = next((report["name"] for report in reversed(reports) if "begins" in report), left[0][0])
+            message = f"the plugin ended the interpreter that imported it ({ending})"
+            told.setdefault(name, {"name": name, "error": message, "trace": noise})
+            left = [pair for pair in left if pair[0] != name]
+    return told
+
+
+def _child(asked: str) -> tuple[str, str, str]:
+    """What a probe answers, how it ended, and the last of what plugins printed: they may print without end."""
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "nodeflow.probe"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    noise: deque[bytes] = deque(maxlen=8)
+
+    def drain() -> None:
+        assert child.stderr is not None
+        with child.stderr as printed:
+            while block := os.read(printed.fileno(), 4096):
+                noise.append(block)
+
+    drained = threading.Thread(target=drain, name="nodeflow-probe", daemon=True)
+    drained.start()
+    late = threading.Timer(PROBE_SECONDS, child.kill)
+    late.start()
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(asked.encode())
+        child.stdin.close()
+    answer = child.stdout.read()
+    code = child.wait()
+    ending = f"exit code {code}" if late.is_alive() else f"no answer in {PROBE_SECONDS} s"
+    late.cancel()
+    drained.join(timeout=1)  # longer only where a plugin's own child holds the pipe open
+    child.stdout.close()
+    return answer.decode(errors="replace"), ending, b"".join(noise).decode(errors="replace")[-4000:]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The catalog on disk; empty where there is none, or one that is damaged or of another format."""
+    try:
+        digest, _, text = path.read_text("utf-8").partition("\n")
+        data: dict[str, Any] = json.loads(text) if digest == _digest(text) else {}
+        return data if data.get("format") == FORMAT else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    """Atomic; a folder that cannot be written costs the next start its time, nothing else."""
+    text = json.dumps(data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"{_digest(text)}\n{text}")
+        os.replace(temporary, path)
+    except OSError:
+        return

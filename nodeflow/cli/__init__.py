@@ -1,0 +1,129 @@
+"""The command line: a verb, then files.
+
+Errors go to standard error. Exit codes: 0 done, 1 a node failed, 2 the graph or the call is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from nodeflow import __version__
+from nodeflow.catalog import Catalog
+from nodeflow.cli import checking, keeping, looking, making, output, running
+from nodeflow.cli.plain import Command, Group
+from nodeflow.errors import Cancelled, GraphError, NodeflowError, RunError
+
+app = typer.Typer(
+    name="nodeflow",
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # boxes drawn around help are what a pipe cannot read, and cost half the start
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        output.say(f"nodeflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _nodeflow(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Node graphs that make pictures: run them, check them, look around."""
+
+
+for _verb in (
+    running.run, checking.check, checking.diff, looking.nodes, looking.plugins, looking.schema, looking.docs,
+    keeping.cache, keeping.info,
+):  # fmt: skip
+    app.command(cls=Command)(_verb)
+app.add_typer(making.new, name="new")
+
+
+def main() -> None:
+    """The program `nodeflow`."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Runs one command line; returns its exit code and lets no exception out."""
+    output.prepare_streams()
+    try:
+        code = _invoke(arguments)
+        output.flush()
+    except output.PipeClosed:
+        with suppress(OSError):  # or the interpreter would complain of the pipe when it flushes at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return output.PIPE_CLOSED
+    except (KeyboardInterrupt, Cancelled):
+        return output.INTERRUPTED
+    except OSError as error:  # of standard output itself: a full disk
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        output.warn(f"error: {error}")
+        return output.FAILED
+    return code
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    try:
+        code = app(list(arguments), prog_name="nodeflow", standalone_mode=False)
+        return code if isinstance(code, int) else output.DONE
+    except GraphError as error:
+        output.tell(error)
+        return output.WRONG
+    except RunError as error:
+        output.warn(f"error: {error}")
+        return output.FAILED
+    except (NodeflowError, OSError) as error:
+        output.warn(f"error: {error}")
+        return output.WRONG
+    except typer.Abort:
+        return output.INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own, of a class that has moved between its versions
+            return _misused(error)
+        return _unexpected(error)
+
+
+def _misused(error: Any) -> int:
+    """Says what is wrong with the call. Without a command at all, typer's message is the help."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is not None and message.startswith("Usage:"):
+        output.say(message)
+        return output.DONE if not context.args else output.WRONG
+    words = message[:1].lower() + message[1:]
+    output.warn(f"error: {words}")
+    if context is not None:
+        output.warn(f"    {context.get_usage().removeprefix('Usage: ')}")
+        output.warn(f"    `{context.command_path} --help` says more")
+    return output.WRONG
+
+
+def _unexpected(error: Exception) -> int:
+    if "NODEFLOW_DEBUG" in os.environ:
+        output.warn(traceback.format_exc().rstrip())
+    else:
+        output.warn(f"error: nodeflow itself failed: {type(error).__name__}: {error}")
+        output.warn("    NODEFLOW_DEBUG=1 shows the trace; please report it with the output of `nodeflow info`")
+    return output.FAILED
+
+
+def manual_pages(catalog: Catalog, distribution: str = "") -> dict[str, str]:
+    """The manual, Markdown by file name; `distribution` leaves out the nodes of other packages."""
+    return looking.manual_of(catalog, typer.main.get_command(app), distribution)

@@ -1,0 +1,110 @@
+"""`nodeflow cache` and `nodeflow info`: what is kept, and what this machine has."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import nodeflow.cli.output as output
+from nodeflow import __version__
+from nodeflow.cli.checking import JSON_OPTION
+from nodeflow.folders import cache_folder, model_folders
+
+PACKAGES = ("torch", "numpy", "safetensors", "pydantic", "pluggy", "networkx", "pillow", "typer", "rich")
+TORCH_SECONDS = 120
+DEVICES = """
+import json, torch
+found = [{"name": "cpu", "about": f"{torch.get_num_threads()} threads"}]
+for index in range(torch.cuda.device_count()):
+    told = torch.cuda.get_device_properties(index)
+    found.append({"name": f"cuda:{index}", "about": f"{told.name}, {told.total_memory / 1e9:.1f} GB"})
+if torch.backends.mps.is_available():
+    found.append({"name": "mps", "about": "Apple"})
+print("\\n" + json.dumps(found))
+"""
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Forget all results.")] = False,
+    as_json: Annotated[bool, JSON_OPTION] = False,
+) -> None:
+    """Show what results are kept on disk, or forget them."""
+    from nodeflow.cache import Cache
+
+    folder = results_folder()
+    kept = Cache(folder, 0, 0)
+    stored = kept.stored()
+    total = sum(entry.bytes for entry in stored)
+    if clear:
+        kept.clear()
+    if as_json:
+        output.say_json({"folder": str(folder), "results": len(stored), "bytes": total, "cleared": clear})
+        return
+    told = f"{output.counted(len(stored), 'result')}, {output.size_text(total)}"
+    if clear:
+        output.say(f"cleared {told}")
+        return
+    rows = [("folder", str(folder)), ("holds", told)]
+    if stored:
+        rows.append(("oldest use", f"{datetime.fromtimestamp(stored[0].used):%Y-%m-%d %H:%M}"))
+    output.table(rows)
+
+
+def info(as_json: Annotated[bool, JSON_OPTION] = False) -> None:
+    """Show versions, devices and folders."""
+    devices, trouble = _devices()
+    versions = {name: found for name in PACKAGES if (found := _version(name))}
+    kept, models = str(cache_folder()), [str(folder) for folder in model_folders()]
+    if as_json:
+        told: dict[str, Any] = {"nodeflow": __version__, "python": platform.python_version()}
+        told |= {"platform": platform.platform(), "executable": sys.executable, "packages": versions}
+        told |= {"devices": devices, "devices_error": trouble}
+        told["folders"] = {"cache": kept, "models": models}
+        output.say_json(told)
+        return
+    output.table([
+        ("nodeflow", __version__),
+        ("python", f"{platform.python_version()} ({sys.executable})"),
+        ("platform", platform.platform()),
+        *versions.items(),
+        *((device["name"], device["about"]) for device in devices),
+        ("cache", kept),
+        *(("models", folder) for folder in models),
+    ])  # fmt: skip
+    if trouble:
+        output.warn(f"devices are unknown: {trouble}")
+
+
+def results_folder() -> Path:
+    """Where runs keep their results."""
+    return cache_folder() / "results"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _devices() -> tuple[list[dict[str, str]], str]:
+    """The devices that torch finds, or why it does not say; asked in a process of its own, as drivers may crash."""
+    command = [sys.executable, "-c", DEVICES]
+    try:
+        child = subprocess.run(
+            command, capture_output=True, text=True, timeout=TORCH_SECONDS, check=False, stdin=subprocess.DEVNULL
+        )
+        return json.loads(child.stdout.rpartition("\n\n")[2].splitlines()[-1]), ""
+    except subprocess.TimeoutExpired:
+        return [], f"torch did not answer within {TORCH_SECONDS} s"
+    except (OSError, ValueError, IndexError):
+        lines = child.stderr.strip().splitlines() if "child" in locals() else []
+        return [], lines[-1] if lines else "torch cannot be started"

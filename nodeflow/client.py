@@ -1,0 +1,173 @@
+"""The other end of the pipe: starts a worker process, runs graphs in it, and names the node that killed it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nodeflow.document import Document, write
+from nodeflow.errors import GraphError, Problem, WorkerDied
+
+WAITING = "PASSIVE"
+"""How torch's threads wait for each other: asleep. Spinning, as they do by themselves, took 20 s instead of 0.7 s for
+one picture on two cores that were busy with something else, and gained nothing on idle ones."""
+NOISE = 200
+"""Lines of the worker's standard error that are kept, to be shown if it dies."""
+
+
+class Worker:
+    """A worker process. Use it as a context manager: nothing is left behind.
+
+    Args:
+        said: told each line that a node prints.
+        command: how the process is started.
+    """
+
+    def __init__(self, *, said: Callable[[str], None] | None = None, command: Sequence[str] = ()) -> None:
+        self._said = said
+        self._noise: deque[str] = deque(maxlen=NOISE)
+        self._runs = 0
+        self._sending = threading.RLock()  # a cancel comes from other threads, and from signal handlers
+        self._process = subprocess.Popen(
+            command or (sys.executable, "-P", "-m", "nodeflow.worker"),
+            env={"OMP_WAIT_POLICY": WAITING, **os.environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        self._drain = threading.Thread(target=self._listen, name="nodeflow-noise", daemon=True)
+        self._drain.start()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as noise:
+            for line in noise:
+                self._noise.append(line.rstrip("\n"))
+                if self._said is not None:
+                    self._said(line.rstrip("\n"))
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        with (
+            self._sending,
+            contextlib.suppress(BrokenPipeError, ValueError),
+        ):  # its death is seen where its answers are read
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def run(
+        self,
+        document: Document,
+        *,
+        name: str = "graph",
+        file: str | None = None,
+        folder: Path | None = None,
+        out: Path = Path("outputs"),
+        read: Sequence[Path] = (),
+        until: str | None = None,
+        device: str | None = None,
+        cache: bool = True,
+    ) -> Iterator[dict[str, Any]]:
+        """Runs a graph and yields its events, each as `Event.as_json` has it; the last is "ended".
+
+        Raises:
+            GraphError: the worker found the graph wrong.
+            WorkerDied: the process ended during the run; the node that ran then is named.
+        """
+        self._runs += 1
+        self._send({
+            "do": "run", "id": self._runs, "graph": write(document), "name": name, "file": file,
+            "folder": str((folder or Path()).absolute()), "out": str(out.absolute()),
+            "read": [str(path.absolute()) for path in read or [Path()]],
+            "until": until, "device": device, "cache": cache,
+        })  # fmt: skip
+        run, over = self._runs, False
+        try:
+            yield from self._answers(run)
+            over = True
+        finally:
+            if not over:
+                self.cancel()
+
+    def _answers(self, run: int) -> Iterator[dict[str, Any]]:
+        assert self._process.stdout is not None
+        running = ""
+        for line in self._process.stdout:
+            event = _event(line)
+            if event.pop("run", None) != run:
+                continue
+            if event["event"] == "refused":
+                raise GraphError([Problem(**problem) for problem in event["problems"]])
+            if event["event"] == "started":
+                running = event["node"]
+            elif event["event"] in ("finished", "failed"):
+                running = ""
+            yield event
+            if event["event"] == "ended":
+                return
+        raise self._death(running)
+
+    def _death(self, node: str) -> WorkerDied:
+        code = self._process.wait()
+        self._drain.join(timeout=1)
+        ending = f"exit code {code}" if code >= 0 else f"signal {_signal(-code)}"
+        hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
+        tail = "".join(f"\n    {line}" for line in list(self._noise)[-5:])
+        return WorkerDied(node or "?", f"the process that ran it ended ({ending}{hint}){tail}")
+
+    def cancel(self) -> None:
+        """Asks the run to stop at its next step."""
+        self._send({"do": "cancel"})
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+
+    def close(self, patience: float = 5.0) -> None:
+        """Ends the process: asked first, killed when it does not listen."""
+        self._send({"do": "quit"})
+        with contextlib.suppress(BrokenPipeError, OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._drain.join(timeout=1)  # a child that a node left behind may hold the pipe open for long
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def _event(line: str) -> dict[str, Any]:
+    """The event of a line; an empty one of a line that is none."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return str(number)

@@ -1,0 +1,139 @@
+"""What only a process of its own shows: start-up, closed pipes, encodings, Ctrl+C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+NEVER = ("torch", "pydantic", "networkx", "rich", "jsonschema")
+WATCH = """
+import sys, time
+from nodeflow.cli import call
+code = call(sys.argv[2:])
+print(code, time.process_time(), *[name for name in sys.argv[1].split(",") if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["run", "--help"], ["check", "tiny.json"], ["nodes"], ["nodes", "image.blur"],
+     ["schema"], ["plugins"], ["diff", "tiny.json", "tiny.json"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_looking_imports_nothing_heavy(arguments: list[str], surroundings: Path, nodeflow: Callable[..., Any]) -> None:
+    nodeflow("plugins")
+    command = [sys.executable, "-P", "-c", WATCH, ",".join(NEVER), *arguments]
+    child = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    code, seconds, *heavy = child.stderr.splitlines()[-1].split()
+    assert ("0", []) == (code, heavy)
+    assert 2.0 > float(seconds)  # 0.4 is promised where the machine is idle; tests run where it is not
+
+
+def test_a_closed_pipe_is_no_error(start: Start) -> None:
+    child = start("docs")
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    said = child.stderr.read()
+    child.stderr.close()
+
+    assert (141, "") == (child.wait(), said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closing standard streams is a shell's trick on POSIX")
+def test_closed_streams_do_no_harm(surroundings: Path) -> None:
+    program = f"{sys.executable} -P -m nodeflow.cli"
+
+    assert 0 == subprocess.run(["sh", "-c", f"{program} check tiny.json >&- <&-"], check=False).returncode
+    assert 2 == subprocess.run(["sh", "-c", f"{program} check absent.json >&- 2>&-"], check=False).returncode
+
+
+def test_an_encoding_without_our_letters_is_no_error(start: Start, tmp_path: Path) -> None:
+    graph = {"nodeflow": 1, "nodes": {"a": {"type": "image.größe"}}}
+    (tmp_path / "ä.json").write_text(json.dumps(graph), "utf-8")
+    out, err = start("check", "ä.json", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}).communicate()
+
+    assert "" == out
+    assert r"\xe4.json" in err
+    assert r"image.gr\xf6\xdfe" in err
+    told = start("check", "--json", "ä.json", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}).communicate()[0]
+    assert "ä.json" == json.loads(told)[0]["file"]
+
+
+def napping(tmp_path: Path, **inputs: object) -> str:
+    graph = {"nodeflow": 1, "nodes": {"nap": {"type": "ill.nap", "inputs": {"seconds": 30.0, "steps": 300, **inputs}}}}
+    (tmp_path / "nap.json").write_text(json.dumps(graph))
+    return "nap.json"
+
+
+def children(process: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
+    return [int(line) for line in listed.stdout.split()]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_stops_at_the_next_step_and_leaves_nothing_behind(start: Start, tmp_path: Path) -> None:
+    child = start("run", napping(tmp_path), "--json", "--no-cache", "--device", "cpu")
+    assert child.stdout is not None
+    while json.loads(child.stdout.readline())["event"] != "stepped":
+        pass
+    workers = children(child.pid)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+
+    assert 130 == child.returncode
+    assert json.loads(out.splitlines()[-1])["cancelled"]
+    assert err.startswith("stopping after this step")
+    assert workers
+    assert [] == [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_second_ctrl_c_ends_a_node_that_does_not_listen(start: Start, tmp_path: Path) -> None:
+    child = start("run", napping(tmp_path, steps=1), "--json", "--no-cache", "--device", "cpu")
+    assert child.stdout is not None
+    while json.loads(child.stdout.readline())["event"] != "stepped":
+        pass
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    began = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=20)
+
+    assert 130 == child.returncode
+    assert 3 > time.monotonic() - began
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+def test_a_terminal_gets_bars(surroundings: Path, tmp_path: Path) -> None:
+    one = {"type": "ill.echo"}
+    (tmp_path / "one.json").write_text(json.dumps({"nodeflow": 1, "outputs": {"number": "a"}, "nodes": {"a": one}}))
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-P", "-m", "nodeflow.cli", "run", "one.json"]
+    child = subprocess.Popen(command, stdout=theirs, env={**os.environ, "COLUMNS": "80", "TERM": "xterm"})
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            seen += (piece := os.read(ours, 4096))
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not piece:
+            break
+    os.close(ours)
+
+    assert 0 == child.wait()
+    assert b"the run" in seen
+    assert b"/1 nodes" in seen
+    assert b"number = 3" in seen

@@ -1,0 +1,247 @@
+"""`nodeflow run`: what is set, what is printed, what fails, and with which code."""
+
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodeflow.catalog import Catalog
+from nodeflow.cli.opening import GRAPH_AT_MOST, SIGNATURE, name_for, open_graph, value_of, with_seed, with_settings
+from nodeflow.document import parse, write
+from nodeflow.errors import GraphError
+from nodeflow.nodes import Seed, node, spec_of
+from nodeflow.types import PortType
+
+Call = Callable[..., Any]
+HERE = Path()
+
+
+def graph(folder: Path, **inputs: Any) -> str:
+    """A graph that needs no torch: a number, and a node that fails unless it is told not to."""
+    second = {"type": "ill.ill", "inputs": {"after": {"$from": "first"}, "how": "raise"}}
+    data = {
+        "nodeflow": 1,
+        "parameters": {"how": "second.how"},
+        "outputs": {"number": "first", "table": "second"},
+        "nodes": {"first": {"type": "ill.echo", "inputs": inputs}, "second": second},
+    }
+    (folder / "graph.json").write_text(json.dumps(data))
+    return "graph.json"
+
+
+def test_a_run_prints_a_line_a_node_and_the_files_which_run_again(nodeflow: Call) -> None:
+    said = nodeflow("run", "tiny.json", "--set", "colour=#cc6633")
+    lines = said.out.splitlines()
+    path = Path(lines[-1])
+    again = nodeflow("run", str(path), "--quiet", "--out", "again")
+
+    assert (0, "", "outputs") == (said.code, said.err, str(path.parent))
+    assert ["paint", "soft", "done"] == [line.split()[0] for line in lines[:-1]]
+    assert "#cc6633" == open_graph(path).nodes["paint"].inputs["colour"]
+    assert (0, 1, "") == (again.code, again.out.count("\n"), again.err)
+    assert path.name == Path(again.out.strip()).name
+    assert path.read_bytes() == Path(again.out.strip()).read_bytes()
+    assert 0 == nodeflow("check", str(path)).code
+
+
+def test_json_prints_events_alone(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path), "--json")
+    events = [json.loads(line) for line in said.out.splitlines()]
+
+    assert (1, "") == (said.code, said.err)
+    assert ["began", "started", "finished", "started", "failed", "delivered", "ended"] == [
+        event["event"] for event in events
+    ]
+    assert 3 == events[-2]["value"]
+
+
+def test_until_computes_no_more(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path), "--until", "first")
+
+    assert (0, "") == (said.code, said.err)
+    assert said.out.startswith("first   0.")
+    assert "second" not in said.out
+
+
+def test_what_a_node_prints_goes_to_standard_error(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path, text="here"), "--until", "first")
+
+    assert "here\n" == said.err
+    assert "here" not in said.out
+
+
+def test_a_failed_node_is_told_by_place_and_cure(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path))
+
+    assert 1 == said.code
+    assert 'graph.json: node "second": it does not work\n    do something else\n' == said.err
+    assert "second  failed" in said.out
+
+
+def test_a_node_that_kills_its_process_is_named(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path), "--set", "how=die")
+
+    assert 1 == said.code
+    assert said.err.startswith('error: node "second": the process that ran it ended')
+
+
+def test_figures_are_printed_as_a_table(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path), "--set", "how=table")
+
+    assert 0 == said.code
+    assert "Losses\n  step  loss\n     1   0.5\n     2  0.25\n" in said.out
+
+
+def test_an_unknown_node_to_run_until_gets_the_nearest(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path), "--until", "frist")
+
+    assert (2, True) == (said.code, 'did you mean "first"?' in said.err)
+
+
+def test_a_drawn_seed_is_printed_and_used(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("run", graph(tmp_path), "--seed", "random", "--until", "first")
+    quiet = nodeflow("run", "graph.json", "--seed", "random", "--until", "first", "--quiet")
+
+    seed = said.out.splitlines()[0].removeprefix("seed ")
+    assert f"number = {seed}" == said.out.splitlines()[-1]
+    assert quiet.err.removeprefix("seed ") == quiet.out.removeprefix("number = ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "colour"], "expected name=value"),
+        (["--set", "clour=#ffffff"], 'did you mean "colour"?'),
+        (["--set", "paint.width=8.5"], "expected int, found 8.5"),
+        (["--seed", "-1"], "expected a whole number"),
+        (["--seed", "1"], 'no parameter "seed"'),
+    ],
+)
+def test_what_cannot_be_set_is_refused_before_anything_runs(nodeflow: Call, arguments: list[str], message: str) -> None:
+    said = nodeflow("run", "tiny.json", *arguments)
+
+    assert (2, "") == (said.code, said.out)
+    assert message in said.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (PortType("str"), "5", "5"),
+        (PortType("str"), "null", "null"),
+        (PortType("path"), "1.5", "1.5"),
+        (PortType("int"), "5", 5),
+        (PortType("int"), "five", "five"),
+        (PortType("bool"), "true", True),
+        (PortType("choice", values=("1", "2")), "1", "1"),
+        (PortType("choice", values=(1, 2)), "1", 1),
+        (PortType("union", items=(PortType("str"), PortType("none"))), "5", "5"),
+        (PortType("union", items=(PortType("str"), PortType("none"))), "null", None),
+        (PortType("union", items=(PortType("str"), PortType("int"))), "5", 5),
+        (PortType("list", items=(PortType("float"),)), "[1, 2.5]", [1, 2.5]),
+    ],
+)
+def test_a_setting_is_read_as_its_input_asks(kind: PortType, text: str, value: object) -> None:
+    found = value_of(kind, text)
+
+    assert (value, type(value)) == (found, type(found))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("cat.json", "cat"),
+        ("cat-0123abcd.json", "cat-0123abcd"),
+        ("cat-0123abcd.png", "cat"),
+        ("cat-0123abcd-07.png", "cat"),
+        ("cat-mask-0123abcd.png", "cat"),
+        ("picture.png", "picture"),
+    ],
+)
+def test_a_picture_that_runs_again_keeps_its_name(file: str, name: str) -> None:
+    document = parse('{"nodeflow": 1, "outputs": {"image": "a", "mask": "a"}, "nodes": {"a": {"type": "t.a"}}}')
+
+    assert name == name_for(Path(file), document)
+
+
+@node(category="test")
+def draw(seed: Seed = 0, title: str = "", factor: float = 1.0) -> str:
+    """Draw."""
+    raise AssertionError(seed, title, factor)
+
+
+CATALOG = Catalog.of(spec_of(draw, "test"))
+NESTED = {
+    "nodeflow": 1,
+    "nodes": {
+        "one": {"type": "test.draw"},
+        "two": {"type": "test.draw", "inputs": {"seed": {"$from": "one"}}},
+        "three": {"type": "graph:inner"},
+    },
+    "graphs": {
+        "inner": {"parameters": {"name": "x.title", "start": "x.seed"}, "nodes": {"x": {"type": "test.draw"}}}
+    },
+}  # fmt: skip
+
+
+def test_settings_reach_into_subgraphs() -> None:
+    document = with_settings(parse(json.dumps(NESTED)), ["three.name=12", "one.factor=2"], CATALOG, HERE)
+
+    assert {"name": "12"} == document.nodes["three"].inputs
+    assert {"factor": 2} == document.nodes["one"].inputs
+
+
+def test_a_seed_goes_to_every_seed_that_is_not_wired() -> None:
+    document = with_seed(parse(json.dumps(NESTED)), 7, CATALOG, HERE)
+
+    assert [{"seed": 7}, {"start": 7}] == [document.nodes[name].inputs for name in ("one", "three")]
+    assert 7 not in document.nodes["two"].inputs.values()
+
+
+def test_a_parameter_called_seed_is_the_seed() -> None:
+    document = with_seed(parse(json.dumps(NESTED | {"parameters": {"seed": "three.start"}})), 7, CATALOG, HERE)
+
+    assert ({}, {"start": 7}) == (document.nodes["one"].inputs, document.nodes["three"].inputs)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+TEXT = b'{"nodeflow": 1, "nodes": {"paint": {"type": "image.colour"}}}'
+PLACES = {
+    "text": chunk(b"tEXt", b"nodeflow\0" + TEXT),
+    "packed text": chunk(b"zTXt", b"nodeflow\0\0" + zlib.compress(TEXT)),
+    "unicode": chunk(b"iTXt", b"nodeflow\0\0\0\0\0" + TEXT),
+    "packed unicode": chunk(b"iTXt", b"nodeflow\0\1\0\0\0" + zlib.compress(TEXT)),
+    "after another": chunk(b"tEXt", b"Title\0x") + chunk(b"IDAT", b"") + chunk(b"iTXt", b"nodeflow\0\0\0\0\0" + TEXT),
+}
+NO_GRAPHS = {
+    "nothing": b"",
+    "end": chunk(b"IEND", b"") + PLACES["text"],
+    "damaged": PLACES["text"].replace(b"paint", b"pAint"),
+    "cut": PLACES["text"][:40],
+    "long": struct.pack(">I", 2**31) + b"iTXt",
+    "a bomb": chunk(b"zTXt", b"nodeflow\0\0" + zlib.compress(bytes(GRAPH_AT_MOST + 1))),
+    "no text": chunk(b"iTXt", b"nodeflow\0"),
+    "not packed": chunk(b"zTXt", b"nodeflow\0\0hello"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_graph_is_found_wherever_a_picture_may_carry_it(place: str, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(SIGNATURE + PLACES[place])
+
+    assert write(parse(TEXT)) == write(open_graph(tmp_path / "picture.png"))
+
+
+@pytest.mark.parametrize("place", NO_GRAPHS)
+def test_a_picture_without_a_graph_is_told_from_others(place: str, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(SIGNATURE + NO_GRAPHS[place])
+
+    with pytest.raises(GraphError, match="carries no graph"):
+        open_graph(tmp_path / "picture.png")

@@ -1,0 +1,180 @@
+"""Every verb but run: what it prints, as text and as JSON, and its exit code."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nodeflow as package
+
+Call = Callable[..., Any]
+
+
+def broken(folder: Path, **inputs: object) -> str:
+    nodes = {"soft": {"type": "image.blurr"}, "sharp": {"type": "image.blur", "inputs": {"sigma": -1.0, **inputs}}}
+    (folder / "bad.json").write_text(json.dumps({"nodeflow": 1, "nodes": nodes}))
+    return "bad.json"
+
+
+def test_check_says_that_a_graph_is_in_order(nodeflow: Call) -> None:
+    assert (0, "ok tiny.json (2 nodes)\n", "") == nodeflow("check", "tiny.json")
+
+
+def test_check_tells_all_problems_of_all_files(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("check", "tiny.json", broken(tmp_path), "absent.json")
+
+    assert (2, "ok tiny.json (2 nodes)\n") == (said.code, said.out)
+    assert 'bad.json: node "soft": there is no node type "image.blurr"\n    did you mean "image.blur"?' in said.err
+    assert 'bad.json: node "sharp", input "sigma": expected at least 0, found -1.0' in said.err
+    assert 'bad.json: node "sharp", input "image": is missing' in said.err
+    assert "absent.json: there is no such file" in said.err
+    assert said.err.endswith("4 problems in 2 of 3 files\n")
+
+
+def test_check_as_json(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("check", "--json", "tiny.json", broken(tmp_path))
+
+    assert (2, "") == (said.code, said.err)
+    assert [("tiny.json", True, 2, 0), ("bad.json", False, 0, 3)] == [
+        (told["file"], told["ok"], told["nodes"], len(told["problems"])) for told in said.json
+    ]
+
+
+def test_what_a_terminal_would_obey_is_spelled_out(nodeflow: Call, tmp_path: Path) -> None:
+    (tmp_path / "evil.json").write_text(json.dumps({"nodeflow": 1, "nodes": {"a": {"type": "\x1b]0;owned\x07"}}}))
+
+    assert r"\x1b]0;owned\x07" in nodeflow("check", "evil.json").err
+
+
+def test_diff_tells_edits_in_words(nodeflow: Call, tmp_path: Path) -> None:
+    (tmp_path / "new.json").write_text((tmp_path / "tiny.json").read_text().replace('"sigma": 1.0', '"sigma": 2.0'))
+
+    assert (0, "sets soft.sigma to 2.0\n", "") == nodeflow("diff", "tiny.json", "new.json")
+    assert [{"edit": "SetInput", "text": "sets soft.sigma to 2.0"}] == nodeflow(
+        "diff", "--json", "tiny.json", "new.json"
+    ).json
+    assert (0, "", "") == nodeflow("diff", "tiny.json", "tiny.json")
+
+
+def test_nodes_are_listed_by_category(nodeflow: Call) -> None:
+    said = nodeflow("nodes")
+
+    lines = said.out.splitlines()
+    assert 0 == said.code
+    assert lines.index("image/colour") < lines.index("image/file") < lines.index("test")
+    assert any(line.startswith("  image.blur") for line in lines)
+    assert said.err.startswith("left out: the nodes of broken")
+    assert {"image.blur", "ill.nap"} < {spec["id"] for spec in nodeflow("nodes", "--json").json}
+
+
+def test_a_node_is_explained(nodeflow: Call) -> None:
+    said = nodeflow("nodes", "image.blur")
+
+    assert said.out.startswith("image.blur  version 1, image/colour\n  Blur pictures")
+    assert "  sigma  float, 0 to 200, default 2.0\n" in said.out
+    assert "  image  Image, wired, required\n" in said.out
+    assert "image.blur" == nodeflow("nodes", "image.blur", "--json").json["id"]
+
+
+def test_an_unknown_node_type_gets_the_nearest(nodeflow: Call) -> None:
+    said = nodeflow("nodes", "image.blurr")
+
+    assert (2, 'error: there is no node type "image.blurr"\n    did you mean "image.blur"?\n') == (said.code, said.err)
+
+
+def test_plugins_are_listed_and_broken_ones_explained(nodeflow: Call) -> None:
+    said = nodeflow("plugins")
+
+    assert 0 == said.code
+    lines = [line.split() for line in said.out.splitlines()]
+    assert ["ill", "3", "nodes", "nodeflow-ill", "1.5"] in lines
+    assert ["broken", "broken", "nodeflow-ill", "1.5"] in lines
+    assert "out of order" in said.err
+    assert "Traceback" not in said.err
+    assert "Traceback" in nodeflow("plugins", "-v").err
+    told = {plugin["name"]: plugin for plugin in nodeflow("plugins", "--json").json}
+    assert ["ill.echo", "ill.ill", "ill.nap"] == told["ill"]["nodes"]
+
+
+def test_the_schema_is_printed_or_written(nodeflow: Call, tmp_path: Path) -> None:
+    assert "image.blur" in nodeflow("schema").json["$defs"]
+    assert (0, "", "") == nodeflow("schema", "--out", "schema.json")
+    assert "image.blur" in json.loads((tmp_path / "schema.json").read_text())["$defs"]
+
+
+def test_the_manual_is_printed_or_written(nodeflow: Call, tmp_path: Path) -> None:
+    said = nodeflow("docs")
+    nodeflow("docs", "--out", "manual")
+
+    pages = {path.name: path.read_text() for path in (tmp_path / "manual").iterdir()}
+    assert {"index.md", "commands.md", "hooks.md", "nodes-image.md", "nodes-test.md"} <= pages.keys()
+    assert "## image.blur\n" in pages["nodes-image.md"]
+    assert pages["nodes-image.md"].strip() in said.out
+    assert pages == {name: text for name, text in pages.items() if nodeflow("docs", "--out", "manual").code == 0}
+
+
+def test_the_cache_is_shown_and_cleared(
+    nodeflow: Call, monkeypatch: pytest.MonkeyPatch, surroundings: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NODEFLOW_CACHE", str(tmp_path / "own"))
+    (tmp_path / "own" / "results" / "ab").mkdir(parents=True)
+    (tmp_path / "own" / "results" / "ab" / "abcdef0123456789.safetensors").write_bytes(bytes(2500))
+
+    assert "1 result, 2.5 kB" in nodeflow("cache").out
+    assert {"results": 1, "bytes": 2500} == {
+        key: value for key, value in nodeflow("cache", "--json").json.items() if key in ("results", "bytes")
+    }
+    assert (0, "cleared 1 result, 2.5 kB\n", "") == nodeflow("cache", "--clear")
+    assert "0 results" in nodeflow("cache").out
+
+
+def test_info_has_versions_devices_and_folders(nodeflow: Call, home: Path) -> None:
+    told = nodeflow("info", "--json").json
+
+    assert (package.__version__, "cpu", "") == (told["nodeflow"], told["devices"][0]["name"], told["devices_error"])
+    assert str(home / "cache") == told["folders"]["cache"]
+
+
+def test_the_version(nodeflow: Call) -> None:
+    assert (0, f"nodeflow {package.__version__}\n", "") == nodeflow("--version")
+
+
+def test_without_a_verb_there_is_help(nodeflow: Call) -> None:
+    said = nodeflow()
+
+    assert (0, "") == (said.code, said.err)
+    assert said.out.startswith("Usage: nodeflow [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["foo"], "error: no such command 'foo'"),
+        (["check"], "error: missing argument"),
+        (["check", "--foo", "tiny.json"], "error: no such option"),
+        (["run", "a.json", "b.json"], "error: got unexpected extra argument"),
+        (["new", "plugin"], "error: missing argument"),
+    ],
+)
+def test_a_wrong_call_exits_with_2_and_says_how_it_goes(nodeflow: Call, arguments: list[str], message: str) -> None:
+    said = nodeflow(*arguments)
+
+    assert (2, "") == (said.code, said.out)
+    assert said.err.startswith(message)
+    assert "--help` says more" in said.err
+
+
+def test_what_nobody_expected_is_told_in_a_line(nodeflow: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise LookupError("what is this")
+
+    monkeypatch.setattr("nodeflow.cli.looking.open_catalog", fail)
+    monkeypatch.delenv("NODEFLOW_DEBUG", raising=False)
+    said = nodeflow("plugins")
+    monkeypatch.setenv("NODEFLOW_DEBUG", "1")
+
+    assert 1 == said.code
+    assert said.err.startswith("error: nodeflow itself failed: LookupError: what is this\n    NODEFLOW_DEBUG=1")
+    assert "Traceback" in nodeflow("plugins").err

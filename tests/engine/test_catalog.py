@@ -1,0 +1,212 @@
+"""Plugins are imported once, in a child; whatever they do there is a line in the catalog and nobody else's problem."""
+
+import importlib
+import json
+import sys
+from types import ModuleType
+
+import pytest
+
+from nodeflow import catalog as module
+from nodeflow import probe
+from nodeflow.catalog import Catalog, open_catalog
+
+GOOD = '''
+from nodeflow import hook, node
+
+@node(category="x", version={version})
+def thing(x: int = 0) -> int:
+    """A thing."""
+    return x
+
+@hook
+def register_nodes():
+    return [thing]
+'''
+
+
+class Place:
+    """A folder of fake distributions, the only ones that the catalog finds."""
+
+    def __init__(self, folder, cache, monkeypatch, child):
+        self.folder, self.cache, self.asked = folder, cache, []
+        monkeypatch.syspath_prepend(str(folder))
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+        found = module.entry_points
+        ours = lambda point: point.dist.name.startswith("fake")  # noqa: E731
+        monkeypatch.setattr(module, "entry_points", lambda **how: [point for point in found(**how) if ours(point)])
+        monkeypatch.setattr(module, "_child", lambda asked: (self.asked.append(asked), child(asked))[1])
+
+    def add(self, name, text, dist="", point=""):
+        dist = dist or f"fake_{name}"
+        info = self.folder / f"{dist}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[nodeflow]\n{point or name} = {name}_module\n")
+        self.write(name, text)
+
+    def write(self, name, text):
+        (self.folder / f"{name}_module.py").write_text(text)
+
+    def open(self, **how):
+        return open_catalog(self.cache, **how)
+
+    def errors(self):
+        return {plugin.name: plugin.error.partition("\n")[0] for plugin in self.open().plugins}
+
+
+def described(asked):
+    """What a probe answers, without the second that a child takes to start."""
+    told = []
+    for name, imported in json.loads(asked):
+        importlib.invalidate_caches()
+        told.append(json.dumps(probe.describe(name, imported)))
+        sys.modules.pop(imported, None)
+    return "\n".join(told), "", ""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    return Place(tmp_path / "site", tmp_path / "cache", monkeypatch, described)
+
+
+@pytest.fixture
+def real(tmp_path, monkeypatch):
+    """A place whose plugins are imported in a real child."""
+    (tmp_path / "site").mkdir()
+    return Place(tmp_path / "site", tmp_path / "cache", monkeypatch, module._child)
+
+
+def test_a_plugin_is_read_in_a_child_once(real):
+    real.add("good", GOOD.format(version=1))
+    assert ["good.thing"] == [spec.id for spec in real.open()]
+    assert ["good.thing"] == [spec.id for spec in real.open()]
+    assert 1 == len(real.asked)
+    assert "good_module" not in sys.modules
+
+
+def test_a_changed_file_is_read_again_and_others_are_not(place):
+    place.add("good", GOOD.format(version=1))
+    place.add("other", GOOD.format(version=7))
+    place.open()
+    place.write("good", GOOD.format(version=12))
+    assert {"good.thing": 12, "other.thing": 7} == {spec.id: spec.version for spec in place.open()}
+    assert ['[["good", "good_module"]]'] == place.asked[1:]
+
+
+def test_a_plugin_that_is_installed_later_is_found(place):
+    place.add("good", GOOD.format(version=1))
+    place.open()
+    place.add("late", GOOD.format(version=1))
+    assert 2 == len(place.open())
+    assert ['[["late", "late_module"]]'] == place.asked[1:]
+
+
+def test_refresh_reads_all_again(place):
+    place.add("good", GOOD.format(version=1))
+    place.open()
+    place.open(refresh=True)
+    assert 2 == len(place.asked)
+
+
+def test_plugins_that_fail_are_told_and_the_good_ones_stand(real):
+    real.add("broken", "import nothing_of_that_name")
+    real.add("exits", "import os; os._exit(4)")
+    real.add("faults", "import ctypes; ctypes.string_at(0)")
+    real.add("leaves", "raise SystemExit('bye')")
+    real.add("good", 'print(\'{"name": "good", "specs": {}}\')\n' + GOOD.format(version=1))
+    errors = real.errors()
+    assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" == errors["broken"]
+    assert "the plugin ended the interpreter that imported it (exit code 4)" == errors["exits"]
+    assert f"the plugin ended the interpreter that imported it (exit code {-11})" == errors["faults"]
+    assert "SystemExit: bye" == errors["leaves"]
+    assert "" == errors["good"]
+    (broken,) = [plugin for plugin in real.open().plugins if plugin.name == "broken"]
+    assert "broken_module.py" in broken.trace
+    before = len(real.asked)
+    assert 1 == len(real.open())
+    assert before == len(real.asked)
+
+
+def test_a_plugin_that_prints_without_end_is_stopped(real, monkeypatch):
+    monkeypatch.setattr(module, "PROBE_SECONDS", 4)
+    real.add("endless", "while True: print('x' * 1000)")
+    (plugin,) = real.open().plugins
+    assert "the plugin ended the interpreter that imported it (no answer in 4 s)" == plugin.error
+    assert len(plugin.trace) <= 4_000
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ("None", "p: register_nodes returned a NoneType"),
+        ("'thing'", "p: register_nodes returned a str"),
+        ("[len]", "p: builtins.len is registered as a node but not marked"),
+        ("[3]", "p: ?.3 is registered as a node but not marked"),
+        ("[thing, thing]", "p: two nodes are called p.thing"),
+    ],
+)
+def test_a_hook_that_gives_no_nodes_is_told(returned, told):
+    fake = ModuleType("fake_of_the_test")
+    exec(GOOD.format(version=1).replace("[thing]", returned), fake.__dict__)
+    sys.modules[fake.__name__] = fake
+    try:
+        assert told == probe.describe("p", fake.__name__)["error"].partition("\n")[0]
+    finally:
+        del sys.modules[fake.__name__]
+
+
+def test_a_hook_that_is_not_marked_is_told(place):
+    place.add("plain", GOOD.format(version=1).replace("@hook\n", ""))
+    assert {"plain": "plain: register_nodes is not marked as a hook"} == place.errors()
+
+
+def test_two_plugins_of_one_name_the_first_stands(place):
+    place.add("one", GOOD.format(version=1), point="same")
+    place.add("two", GOOD.format(version=2), point="same")
+    assert [1] == [spec.version for spec in place.open()]
+    assert ["", 'the name "same" is taken by fake_one 1.0\n    uninstall one of the two'] == [
+        plugin.error for plugin in place.open().plugins
+    ]
+    assert 1 == len(place.asked)
+
+
+def test_a_damaged_catalog_is_made_again(place):
+    place.add("good", GOOD.format(version=1))
+    place.open()
+    (file,) = place.cache.iterdir()
+    file.write_text(file.read_text().replace('"x"', '"y"'))
+    assert ["x"] == [spec.category for spec in place.open()]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', "\n", "\0"])
+def test_a_file_that_is_no_catalog_is_none(text, tmp_path):
+    (tmp_path / "c.json").write_text(text)
+    assert {} == module._read(tmp_path / "c.json")
+
+
+def test_a_folder_that_cannot_be_written_costs_time_only(place):
+    place.add("good", GOOD.format(version=1))
+    place.cache.write_text("a file where the folder should be")
+    assert 1 == len(place.open())
+
+
+def test_another_nodeflow_reads_every_plugin_again(place, monkeypatch):
+    place.add("good", GOOD.format(version=1))
+    place.open()
+    monkeypatch.setattr(module, "_engine_files", lambda: ["changed"])
+    place.open()
+    assert 2 == len(place.asked)
+
+
+def test_former_names_and_near_ones():
+    data = {"p.load": {"formerly": ["old.load"]}, "p.save": {}}
+    known = Catalog(data)
+    assert ("p.load", "p.save", None) == (
+        known.nearest("p.laod"),
+        known.nearest("zzzzzzzzzz.save"),
+        known.nearest("qqqq"),
+    )
+    assert known.get("never") is None
+    assert 2 == len(known)

@@ -1,0 +1,108 @@
+"""The house's order: who may import whom. Read from the source, so that a deferred import counts as well."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ORDER = tuple(
+    """
+    errors values context types spec annotations nodes hooks probe folders files catalog jsontext document delta edits
+    diff schema subgraphs graph identity storage cache residency events calls session runner delivery worker client
+    reference scaffold testing cli
+    """.split()  # noqa: SIM905 # a line of words is easier to keep in order
+)
+ONLY_IN = {
+    "torch": {"context", "identity", "storage", "cache", "residency", "testing"},
+    "networkx": {"graph"},
+    "pluggy": {"hooks", "catalog"},
+    "triton": set[str](),
+    "PySide6": set[str](),
+}
+NODE_FILES = ("nodes", "recipes", "__init__")
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module imported by a file, and whether only for annotations."""
+    tree = ast.parse(path.read_text("utf-8"))
+    quiet = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in quiet) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the layer"
+            yield node.module or "", id(node) in quiet
+            yield from ((f"{node.module}.{alias.name}", id(node) in quiet) for alias in node.names)
+
+
+def engine_files() -> list[Path]:
+    files = [path for path in (ROOT / "nodeflow").rglob("*.py") if "templates" not in path.parts]
+    return sorted(path for path in files if path.name != "__init__.py" or path.parent.name != "nodeflow")
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(ROOT / "nodeflow").with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", engine_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_engine_file_imports_only_what_stands_before_it(path: Path) -> None:
+    own = layer(path)
+    assert own in ORDER, f"{own} has no place in the order"
+    found = {name.split(".")[1] for name, _ in imports(path) if name.startswith("nodeflow.") and name.count(".") >= 1}
+    later = {name for name in found & set(ORDER) if ORDER.index(name) > ORDER.index(own)}
+    assert set() == later
+
+
+@pytest.mark.parametrize("path", engine_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_engine_knows_no_plugin_no_qt_and_heavy_libraries_only_in_their_places(path: Path) -> None:
+    names = [(name.split(".")[0], quiet) for name, quiet in imports(path)]
+    assert [] == [name for name, _ in names if name.startswith("nodeflow_")]
+    allowed = {name for name, places in ONLY_IN.items() if layer(path) in places}
+    assert set() == {name for name, quiet in names if name in ONLY_IN and not quiet} - allowed
+
+
+def is_module(name: str) -> bool:
+    target = ROOT.joinpath(*name.split("."))
+    return target.with_suffix(".py").exists() or target.is_dir()
+
+
+def test_the_engine_has_no_import_circles() -> None:
+    links = nx.DiGraph()
+    for path in engine_files():
+        own = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found = {name for name, _ in imports(path) if name.startswith("nodeflow.") and is_module(name)}
+        # `from package import module` needs the module; the package is only its address
+        parents = {name.rpartition(".")[0] for name in found}
+        links.add_edges_from((own, name) for name in found - parents)
+    assert [] == [knot for knot in nx.strongly_connected_components(links) if len(knot) > 1]
+
+
+def plugin_files() -> list[Path]:
+    return sorted((ROOT / "plugins").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", plugin_files(), ids=lambda path: str(path.relative_to(ROOT / "plugins")))
+def test_a_plugin_uses_public_names_and_nobody_elses_nodes(path: Path) -> None:
+    own = path.relative_to(ROOT / "plugins").parts[0]
+    whole = [name for name, _ in imports(path)]
+    assert set() == {name.split(".")[1] for name in whole if name.startswith("nodeflow.")} & set(ORDER)
+    assert [] == [name for name in whole if name.split(".")[0] == "PySide6"]
+    for name in whole:
+        plugin, _, file = name.partition(".")
+        if plugin.startswith("nodeflow_") and plugin != own:
+            assert not file.split(".")[0].endswith(NODE_FILES), f"{path.name} takes {name}"
+
+
+@pytest.mark.parametrize("path", plugin_files(), ids=lambda path: str(path.relative_to(ROOT / "plugins")))
+def test_mathematics_does_not_know_the_engine(path: Path) -> None:
+    if path.stem.endswith(NODE_FILES):
+        return
+    assert [] == [name for name, _ in imports(path) if name == "nodeflow" or name.startswith("nodeflow.")]
