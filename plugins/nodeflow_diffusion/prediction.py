@@ -1,0 +1,69 @@
+"""What a denoiser predicts, and how the one becomes the other; a flow model under any schedule.
+
+Everywhere x_t = alpha x_0 + sigma eps. Predictions: "x0" the picture; "eps" the noise; "v" = alpha eps - sigma x_0
+(Salimans and Ho 2022); "flow" = eps - x_0, the velocity of rectified flow in its own time. alpha and sigma broadcast
+against x_t ([B, 1, 1, 1], or numbers).
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Prediction = Literal["eps", "v", "x0", "flow"]
+Number = Tensor | float
+
+
+def denoised(kind: Prediction, prediction: Tensor, x_t: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """The picture x_0 that a prediction means.
+
+    "eps" divides by alpha, which is 0 for pure noise; "v" and "flow" stay finite whenever alpha^2 + sigma^2 and
+    alpha + sigma do.
+    """
+    if kind == "x0":
+        return prediction
+    if kind == "eps":
+        return (x_t - sigma * prediction) / alpha
+    if kind == "v":
+        return (alpha * x_t - sigma * prediction) / (alpha * alpha + sigma * sigma)
+    return (x_t - sigma * prediction) / (alpha + sigma)
+
+
+def predicted(kind: Prediction, x_0: Tensor, x_t: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """The prediction that means x_0: the inverse of `denoised`; all but "x0" divide by sigma."""
+    if kind == "x0":
+        return x_0
+    eps = (x_t - alpha * x_0) / sigma
+    if kind == "eps":
+        return eps
+    return alpha * eps - sigma * x_0 if kind == "v" else eps - x_0
+
+
+def target(kind: Prediction, x_0: Tensor, eps: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """What a model of that kind is trained towards."""
+    if kind == "x0":
+        return x_0
+    if kind == "eps":
+        return eps
+    return alpha * eps - sigma * x_0 if kind == "v" else eps - x_0
+
+
+def to_flow(x_t: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """The rectified-flow point and time of a point on any schedule: exact, as x_t = (alpha + sigma) x_flow.
+
+    alpha, sigma: [B]. Returns x_flow, shaped as x_t, and t = sigma / (alpha + sigma), [B].
+    """
+    total = alpha + sigma
+    return x_t / total.reshape(-1, *[1] * (x_t.dim() - 1)).to(x_t), sigma / total
+
+
+def from_flow(x_flow: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """The inverse of `to_flow`: x_t = (alpha + sigma) x_flow; alpha, sigma: [B] of the schedule."""
+    return x_flow * (alpha + sigma).reshape(-1, *[1] * (x_flow.dim() - 1)).to(x_flow)
+
+
+def nearest_step(t_flow: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The step of a variance-preserving table whose sigma / (alpha + sigma) is nearest to each flow time: [B] int64."""
+    alpha, sigma = alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()
+    table = sigma / (alpha + sigma)
+    return torch.argmin((t_flow.to(table)[:, None] - table[None]).abs(), 1)

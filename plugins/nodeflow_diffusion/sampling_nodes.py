@@ -1,0 +1,208 @@
+"""Sampling: schedules, noise, and the way from noise to a picture."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import hypot
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nodeflow import QUIET, Autoencoder, Context, Denoiser, Image, Latent, Seed, Ui, node
+from nodeflow_diffusion.guidance import slerp
+from nodeflow_diffusion.levels import Level, Spacing, flow_levels, from_strength, schedule_levels
+from nodeflow_diffusion.recipes import same_space
+from nodeflow_diffusion.samplers import ddim, ddpm, euler
+from nodeflow_diffusion.schedules import alphas_cumprod, betas
+
+Unit = Annotated[float, Field(ge=0, le=1), Ui("slider")]
+Kind = Literal["flow", "linear", "scaled_linear", "cosine"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which noise levels a sampler visits. spacing is of the 1000 steps of all but flow; shift is flow's."""
+
+    kind: Kind = "flow"
+    spacing: Spacing = "trailing"
+    shift: float = 1.0
+
+    def levels(self, steps: int) -> list[Level]:
+        """The steps + 1 levels, most noise first, the picture last."""
+        if self.kind == "flow":
+            return flow_levels(steps, self.shift)
+        return schedule_levels(alphas_cumprod(betas(self.kind)), steps, self.spacing)
+
+
+@node(category="diffusion/sampling")
+def schedule(
+    kind: Kind = "flow",
+    spacing: Spacing = "trailing",
+    shift: Annotated[float, Field(ge=0.01, le=100)] = 1.0,
+) -> Schedule:
+    """Choose the noise levels that a sampler visits. Any denoiser can be sampled under any schedule.
+
+    Args:
+        kind: flow goes straight from noise to picture; the others are the schedules of DDPM (linear), Stable
+            Diffusion (scaled_linear) and Improved DDPM (cosine), which end a little short of pure noise.
+        spacing: which of the 1000 levels are visited: trailing begins at the noisiest, leading ends at the cleanest,
+            linspace does both. Not used by flow.
+        shift: above 1 spends more of the steps where there is much noise. Used by flow only.
+    """
+    return Schedule(kind, spacing, shift)
+
+
+@node(category="diffusion/latent")
+def noise(latent: Latent, seed: Seed = 0, *, ctx: Context = QUIET) -> Latent:
+    """Draw the noise that a sampler would begin with, to change or to share it.
+
+    Args:
+        latent: says how many pictures, of what size and space.
+        seed: of the first picture; the others follow with seed + 1, seed + 2 and so on.
+    """
+    count, *shape = latent.samples.shape
+    return Latent(_drawn(ctx, range(seed, seed + count), shape), latent.space)
+
+
+@node(category="diffusion/latent")
+def interpolate(first: Latent, second: Latent, count: Annotated[int, Field(ge=2, le=1024)] = 5) -> Latent:
+    """Go from one noise to another along an arc, so that everything between is as good a noise.
+
+    Args:
+        first: the noise of one picture; the first of the row.
+        second: the noise of another; the last of the row.
+        count: how many pictures, the two ends included.
+    """
+    if first.space != second.space or first.samples.shape != second.samples.shape or len(first.samples) != 1:
+        found = [f"{list(part.samples.shape)} in {part.space}" for part in (first, second)]
+        raise ValueError(
+            f"expected two noises of one picture each, of the same size and space, but got {' and '.join(found)}\n"
+            "    draw both by diffusion.noise from the same latent, with count 1"
+        )
+    amounts = torch.linspace(0, 1, count, device=first.samples.device)
+    return Latent(slerp(first.samples, second.samples.to(first.samples), amounts), first.space)
+
+
+@node(category="diffusion/sampling")
+def sample(
+    denoiser: Denoiser,
+    latent: Latent,
+    schedule: Schedule | None = None,
+    noise: Latent | None = None,
+    preview: Autoencoder | None = None,
+    seed: Seed = 0,
+    steps: Annotated[int, Field(ge=1, le=1000), Ui("slider")] = 20,
+    method: Literal["ddim", "ddpm", "euler"] = "ddim",
+    eta: Unit = 0.0,
+    strength: Unit = 1.0,
+    *,
+    ctx: Context = QUIET,
+) -> Latent:
+    """Make pictures out of noise, step by step.
+
+    The noise of each picture follows from its own seed alone (seed, seed + 1, ...): a picture is the same by itself
+    and in a batch.
+
+    Args:
+        denoiser: with a text bound to it (condition or guide).
+        latent: what to begin with: empty, or the picture to be changed.
+        schedule: the noise levels on the way; those of rectified flow if not wired.
+        noise: what to begin with instead of the noise of the seed; one for each picture, or one for all.
+        preview: draws the picture as it emerges, for whoever looks; the result does not depend on it.
+        seed: of the first picture's noise.
+        steps: more give finer detail and take longer.
+        method: ddim is quick and always gives the same picture for a seed; ddpm adds fresh noise in every step and
+            wants many of them; euler follows the flow from noise to picture, in the same steps as ddim.
+        eta: how much fresh noise ddim adds in each step; 1 is as much as ddpm.
+        strength: how much of the latent is changed; 1 begins from noise alone and forgets it, 0 leaves it as it is.
+    """
+    same_space(latent, denoiser)
+    start = latent.samples.to(ctx.device, torch.float32)
+    if noise is not None:
+        same_space(noise, denoiser)
+        start = _as_many(start, noise.samples)
+        noise = Latent(_as_many(noise.samples, start), noise.space)
+    pairs = from_strength((schedule or Schedule()).levels(steps), strength)
+    if not pairs:
+        return Latent(start, latent.space)
+    seeds = range(seed, seed + len(start))
+    drawn = _drawn(ctx, seeds, start.shape[1:]) if noise is None else noise.samples.to(start)
+    x = _noised(start, drawn, pairs[0][0], strength)
+    watched = _Watched(ctx.load(denoiser), x)
+    walked = ctx.steps(pairs, preview=None if preview is None else _Preview(watched, ctx, preview))
+    result = _walk(method, eta, watched, x, walked, _FreshNoise(ctx, seeds, start.shape[1:]))
+    return Latent(result.contiguous(), latent.space)
+
+
+def _walk(
+    method: str, eta: float, denoise: "_Watched", x: Tensor, steps: Iterable[tuple[Level, Level]], fresh: "_FreshNoise"
+) -> Tensor:
+    if method == "ddpm":
+        return ddpm(denoise, x, steps, noise=fresh)
+    return euler(denoise, x, steps) if method == "euler" else ddim(denoise, x, steps, eta=eta, noise=fresh)
+
+
+def _noised(start: Tensor, drawn: Tensor, level: Level, strength: float) -> Tensor:
+    alpha, sigma = level
+    if strength == 1:
+        # a schedule may end short of noise alone: what a picture would add to the variance, more noise does
+        return hypot(alpha, sigma) * drawn
+    return alpha * start + sigma * drawn
+
+
+def _as_many(one: Tensor, other: Tensor) -> Tensor:
+    if one.shape[1:] != other.shape[1:] or len({len(one), len(other)} - {1}) > 1:
+        raise ValueError(
+            f"the noise and the latent do not go together: {list(one.shape)} and {list(other.shape)}\n"
+            "    draw the noise by diffusion.noise from the same latent"
+        )
+    return one.expand(max(len(one), len(other)), -1, -1, -1)
+
+
+def _drawn(ctx: Context, seeds: Iterable[int], shape: Iterable[int]) -> Tensor:
+    """Noise [B, *shape], each picture's from its own seed."""
+    return torch.cat([ctx.noise(seed, (1, *shape)) for seed in seeds])
+
+
+class _FreshNoise:
+    """The noise of one step after the other: each picture's from its own seed and the step's number."""
+
+    def __init__(self, ctx: Context, seeds: Iterable[int], shape: Iterable[int]) -> None:
+        self.ctx, self.seeds, self.shape, self.step = ctx, tuple(seeds), tuple(shape), 0
+
+    def __call__(self) -> Tensor:
+        self.step += 1
+        return _drawn(self.ctx, [step_seed(seed, self.step) for seed in self.seeds], self.shape)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A seed for one step, far from every other: 0 .. 2 ** 53 - 1."""
+    digest = hashlib.blake2b(f"{seed} {step}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 11
+
+
+class _Watched:
+    """A loaded denoiser whose last estimate can be looked at; before the first that is the noise."""
+
+    def __init__(self, denoise: Any, start: Tensor) -> None:
+        self.denoise, self.latest = denoise, start
+
+    def __call__(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
+        self.latest = self.denoise(x, alpha, sigma)
+        return self.latest
+
+
+class _Preview:
+    """Draws the last estimate; the decoder is loaded when somebody looks."""
+
+    def __init__(self, watched: _Watched, ctx: Context, autoencoder: Autoencoder) -> None:
+        self.watched, self.ctx, self.autoencoder = watched, ctx, autoencoder
+
+    def __call__(self) -> Image:
+        pixels: Tensor = self.ctx.load(self.autoencoder).decode(self.watched.latest)
+        return Image(pixels.float())
+
+
+NODES = (schedule, noise, interpolate, sample)

@@ -1,0 +1,77 @@
+"""A latent diffusion transformer that reads its words as extra keys and values in every block."""
+
+from dataclasses import dataclass
+
+import torch
+from nodeflow_nn.convolution import from_patches, to_patches
+from nodeflow_nn.embeddings import TimeEmbedding, grid_positions
+from nodeflow_nn.transformer import AdaptiveBlock, modulate
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """channels, grid: of the latents [B, channels, grid, grid]. patch: latents a token's side. width, depth, heads,
+    ratio: of the blocks. context_width, pooled_width: of the text. time_scale: what t is multiplied with before the
+    sinusoid: 1000 for t in 0..1 (rectified flow), 1 for 0..999.
+    """
+
+    channels: int = 16
+    grid: int = 8
+    patch: int = 1
+    width: int = 256
+    depth: int = 6
+    heads: int = 4
+    ratio: int = 4
+    context_width: int = 128
+    pooled_width: int = 128
+    time_scale: float = 1000.0
+
+
+class DiffusionTransformer(nn.Module):
+    """DiT (Peebles and Xie 2023) with adaLN-single (PixArt-alpha), qk-norm, and words in joint attention."""
+
+    positions: Tensor
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, rows = config.width, config.grid // config.patch
+        token = config.channels * config.patch**2
+        self.tokens_in = nn.Linear(token, width)
+        self.learned_positions = nn.Parameter(torch.zeros(rows * rows, width))
+        self.register_buffer("positions", grid_positions(rows, rows, width), persistent=False)
+        self.time = TimeEmbedding(width, scale=config.time_scale)
+        self.pooled_in = nn.Linear(config.pooled_width, width)
+        self.modulation_out = nn.Linear(width, 6 * width)
+        self.blocks = nn.ModuleList(
+            AdaptiveBlock(width, config.heads, config.context_width, config.ratio) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.last_modulation_out = nn.Linear(width, 2 * width)
+        self.tokens_out = nn.Linear(width, token)
+        for layer in (self.modulation_out, self.last_modulation_out, self.tokens_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor) -> Tensor:
+        """Prediction for noisy latents.
+
+        Args:
+            x: [B, channels, grid, grid].
+            t: [B] times, in the units that `time_scale` expects.
+            context: [B, L, context_width] words.
+            mask: [B, L] bool, True where a word stands; None for all.
+            pooled: [B, pooled_width].
+
+        Returns: [B, channels, grid, grid].
+        """
+        rows = self.config.grid // self.config.patch
+        tokens = self.tokens_in(to_patches(x, self.config.patch)) + (self.positions + self.learned_positions)
+        condition = F.silu(self.time(t) + self.pooled_in(pooled))
+        modulation = self.modulation_out(condition).unflatten(-1, (6, -1))
+        for block in self.blocks:
+            tokens = block(tokens, modulation, context, mask)
+        shift, scale = self.last_modulation_out(condition).unsqueeze(1).chunk(2, -1)
+        return from_patches(self.tokens_out(modulate(self.norm(tokens), shift, scale)), self.config.patch, rows)

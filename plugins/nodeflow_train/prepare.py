@@ -1,0 +1,78 @@
+"""Latents and captions computed once: a safetensors file of fp16 latents and token numbers."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+Pictures = Callable[[int], Tensor]
+"""index -> the pictures [B, C, H, W], 0..1, of batch `index`."""
+Numbers = Callable[[int], Tensor]
+"""index -> the token numbers [B, L] or [B, V, L] (V phrasings a picture) of batch `index`."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """latents: [N, C, H, W] fp16. ids: [N, V, L] uint8 or int16: V phrasings of each caption."""
+
+    latents: Tensor
+    ids: Tensor
+
+    def batch(self, step: int, size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """The batch of a step: pictures in a new order each time round, one phrasing each, decided by seed and step.
+
+        Returns latents [size, C, H, W] float32 and ids [size, L] int64.
+        """
+        count = len(self.latents)
+        places = range(step * size, (step + 1) * size)
+        rows = torch.stack([_order(count, seed, place // count)[place % count] for place in places])
+        draw = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        phrasing = torch.randint(self.ids.shape[1], (size,), generator=draw)
+        return self.latents[rows].float(), self.ids[rows, phrasing].long()
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, turn: int) -> Tensor:
+    """A shuffled order of 0 .. count - 1 for one time round."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 7919 + turn))
+
+
+@torch.no_grad()
+def prepare(
+    path: Path, encode: Callable[[Tensor], Tensor], pictures: Pictures, numbers: Numbers, batches: int
+) -> Iterator[int]:
+    """Encode `batches` batches of pictures and write them with their captions, whole or not at all.
+
+    Args:
+        path: safetensors file to write.
+        encode: pictures [B, C, H, W] -> latents.
+        pictures, numbers: what batch `index` holds.
+        batches: how many.
+
+    Yields the number of batches done.
+    """
+    latents, ids = [], []
+    for index in range(batches):
+        latents.append(encode(pictures(index)).half().contiguous())
+        found = numbers(index)
+        ids.append((found if found.dim() == 3 else found[:, None]).to(torch.int16))
+        yield index + 1
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    save_file({"latents": torch.cat(latents), "ids": torch.cat(ids)}, partial)
+    os.replace(partial, path)
+
+
+def load_prepared(*paths: Path) -> Prepared:
+    """Read what `prepare` wrote, several files one after the other."""
+    latents, ids = [], []
+    for path in paths:
+        with safe_open(path, framework="pt") as file:
+            latents.append(file.get_tensor("latents"))
+            ids.append(file.get_tensor("ids"))
+    return Prepared(torch.cat(latents), torch.cat(ids))

@@ -1,0 +1,92 @@
+"""Data sets and optimisers as recipes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nodeflow import Dataset, LatentSpace, SavedFile
+from nodeflow_train.fit import FitConfig
+from nodeflow_train.prepare import Prepared, load_prepared
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How weights are moved; the fields are FitConfig's, `decay` its decay_fraction."""
+
+    muon_lr: float = 0.02
+    adam_lr: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: int = 50
+    decay: float = 0.4
+    ema: float = 0.998
+    clip: float = 1.0
+    newton_schulz: int = 3
+
+    def config(self, steps: int, batch: int, seed: int, dtype: torch.dtype | None) -> FitConfig:
+        """All that the training loop wants to know; it reports every step, so that a run can be stopped at each."""
+        return FitConfig(
+            steps,
+            batch,
+            muon_lr=self.muon_lr,
+            adam_lr=self.adam_lr,
+            weight_decay=self.weight_decay,
+            warmup=self.warmup,
+            decay_fraction=self.decay,
+            ema=self.ema,
+            clip=self.clip,
+            seed=seed,
+            newton_schulz=self.newton_schulz,
+            report_every=1,
+            dtype=dtype,
+        )
+
+
+@dataclass(frozen=True)
+class PreparedDataset(Dataset):
+    """Latents and caption numbers in a file, made from `source` by `autoencoder`; seed: of the order they come in."""
+
+    source: Dataset
+    file: SavedFile
+    autoencoder: str
+    space: LatentSpace
+    seed: int
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.source.words
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        own = {"autoencoder": self.autoencoder, "space": asdict(self.space), "order_seed": self.seed}
+        return {**self.source.notes, **own}
+
+    def assemble(self, load: object) -> "PreparedBatches":
+        del load  # it is all in the file
+        if not self.file.stands():
+            raise ValueError(f"{self.file.path} is gone or has changed\n    run the graph again: it is prepared anew")
+        return PreparedBatches(Path(self.file.path), self.seed)
+
+
+@dataclass(frozen=True)
+class PreparedBatches:
+    """A PreparedDataset, loaded."""
+
+    path: Path
+    seed: int
+
+    @cached_property
+    def _held(self) -> Prepared:
+        return load_prepared(self.path)
+
+    @property
+    def count(self) -> int:
+        return len(self._held.latents)
+
+    def batch(self, step: int, size: int) -> dict[str, Any]:
+        """Latents and the numbers of one phrasing each, in a new order each time round."""
+        latents, ids = self._held.batch(step, size, seed=self.seed)
+        return {"latents": latents, "ids": ids}

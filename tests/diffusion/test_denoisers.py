@@ -1,0 +1,140 @@
+"""Denoisers as recipes: one convention whatever a network predicts, and what is put around it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from nodeflow_diffusion.nodes import condition, empty, guide, inpaint, load
+from nodeflow_diffusion.recipes import LatentDenoiser
+from nodeflow_diffusion.schedules import alphas_cumprod, betas
+
+from nodeflow import QUIET, Denoiser, Latent, LatentSpace, Mask, TextEmbedding
+from nodeflow.residency import models_in
+from nodeflow.storage import fetch, store
+
+Text = Callable[..., TextEmbedding]
+
+
+def x(count: int = 2, seed: int = 5) -> torch.Tensor:
+    return torch.randn(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def one(texts: TextEmbedding, i: int) -> TextEmbedding:
+    assert texts.pooled is not None
+    return TextEmbedding(texts.tokens[[i]], texts.mask[[i]], texts.pooled[[i]])
+
+
+def close(first: torch.Tensor, second: torch.Tensor) -> None:
+    # float32 sums in another order: a part in a million each, over some twenty layers
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_a_flow_is_read_at_its_own_time_on_every_schedule(denoiser: Denoiser, text: Text) -> None:
+    denoise = QUIET.load(denoiser)
+    flow = denoise(x(), 0.3, 0.7, text(2))
+    close(flow, denoise(x() * 5, 1.5, 3.5, text(2)))
+    norm = math.hypot(0.3, 0.7)
+    close(flow, denoise(x() / norm, 0.3 / norm, 0.7 / norm, text(2)))
+
+
+@pytest.mark.parametrize("kind", ["flow", "eps", "v", "x0"])
+@pytest.mark.parametrize("level", [(0.0, 1.0), (1.0, 0.0), (0.0, 14.6), (0.5, 0.5)])
+def test_ends_of_the_way_are_finite(saved: Any, text: Text, kind: str, level: tuple[float, float]) -> None:
+    made = load(saved(prediction=kind, schedule="cosine"))
+    assert torch.isfinite(QUIET.load(made)(x(), *level, text(2))).all()
+
+
+@pytest.mark.parametrize("kind", ["eps", "v", "x0"])
+def test_predictions_mean_what_their_papers_say(saved: Any, text: Text, kind: str) -> None:
+    made = load(saved(prediction=kind, schedule="linear"))
+    assert isinstance(made, LatentDenoiser)
+    kept = float(alphas_cumprod(betas("linear"))[321])
+    alpha, sigma = kept**0.5, (1 - kept) ** 0.5
+    said = text(2)
+    network = QUIET.load(made.network)
+    raw = network(x(), torch.full((2,), 321.0), said.tokens, said.mask, said.pooled)
+    expected = {"x0": raw, "eps": (x() - sigma * raw) / alpha, "v": alpha * x() - sigma * raw}[kind]
+    close(expected, QUIET.load(made)(x(), alpha, sigma, said))
+
+
+def test_levels_may_differ_within_a_batch(denoiser: Denoiser, text: Text) -> None:
+    denoise = QUIET.load(denoiser)
+    both = denoise(x(), torch.tensor([0.2, 0.9]), torch.tensor([0.8, 0.1]), text(2))
+    close(both[:1], denoise(x()[:1], 0.2, 0.8, one(text(2), 0)))
+    close(both[1:], denoise(x()[1:], 0.9, 0.1, one(text(2), 1)))
+
+
+def test_a_unet_is_a_denoiser_too(saved: Any, text: Text) -> None:
+    made = load(saved("small", "unet"))
+    assert (2, 3, 4, 4) == QUIET.load(condition(made, text()))(x(), 0.5, 0.5).shape
+
+
+def test_guidance_ends_are_the_two_texts(denoiser: Denoiser, text: Text) -> None:
+    wanted, other = text(seed=1), text(length=3, seed=2)
+    with_it, without = (QUIET.load(condition(denoiser, part))(x(), 0.4, 0.6) for part in (wanted, other))
+    for scale, expected in ((1.0, with_it), (0.0, without), (3.0, without + 3 * (with_it - without))):
+        close(expected, QUIET.load(guide(denoiser, wanted, other, scale))(x(), 0.4, 0.6))
+
+
+def test_guidance_acts_between_its_noise_levels_only(denoiser: Denoiser, text: Text) -> None:
+    wanted, other = text(seed=1), text(seed=2)
+    denoise = QUIET.load(guide(denoiser, wanted, other, 5.0, start=0.8, stop=0.2))
+    alone, whole = (QUIET.load(made) for made in (condition(denoiser, wanted), guide(denoiser, wanted, other, 5.0)))
+    for level in ((0.1, 0.9), (0.9, 0.1)):
+        assert torch.equal(alone(x(), *level), denoise(x(), *level))
+    assert torch.equal(whole(x(), 0.5, 0.5), denoise(x(), 0.5, 0.5))
+
+
+def test_texts_of_a_batch_are_each_pictures_own(denoiser: Denoiser, text: Text) -> None:
+    texts = text(2)
+    both = QUIET.load(guide(denoiser, texts, text(seed=2), 2.0))(x(), 0.4, 0.6)
+    for i in range(2):
+        close(both[[i]], QUIET.load(guide(denoiser, one(texts, i), text(seed=2), 2.0))(x()[[i]], 0.4, 0.6))
+
+
+def test_the_known_region_is_estimated_as_it_is(denoiser: Denoiser, text: Text) -> None:
+    bound = condition(denoiser, text())
+    latent = Latent(x(1, 9), denoiser.space)
+    coverage = torch.zeros(1, 1, 16, 16)
+    coverage[..., 5:7] = 1.0  # of the cells 4..7 only
+    found = QUIET.load(inpaint(bound, latent, Mask(coverage)))(x(), 0.4, 0.6)
+    free = QUIET.load(bound)(x(), 0.4, 0.6)
+    close(found[..., 1], free[..., 1])
+    known = [0, 2, 3]
+    assert torch.equal(latent.samples.expand(2, -1, -1, -1)[..., known], found[..., known])
+
+
+def test_recipes_can_be_kept_and_name_their_models(denoiser: Denoiser, text: Text, tmp_path: Any) -> None:
+    latent = Latent(x(1), denoiser.space)
+    recipe = inpaint(guide(denoiser, text(), text(), 3.0), latent, Mask(torch.ones(1, 1, 16, 16)))
+    store(tmp_path / "kept", [recipe, denoiser], lambda module: module.startswith("nodeflow"))
+    again, plain = fetch(tmp_path / "kept", lambda module: module.startswith("nodeflow"))
+    assert denoiser == plain
+    assert models_in(recipe) == models_in(again) == (denoiser.network,)
+    assert torch.equal(QUIET.load(recipe)(x(), 0.4, 0.6), QUIET.load(again)(x(), 0.4, 0.6))
+    assert models_in(recipe)[0].size == sum(4 * w.numel() for w in QUIET.load(models_in(recipe)[0]).parameters())
+
+
+def test_what_does_not_go_together_is_refused_by_a_sentence(denoiser: Denoiser, text: Text) -> None:
+    other = Latent(x(1), LatentSpace("sd15", 3, 8))
+    with pytest.raises(ValueError, match=r"expected Latent\[tiny\] but got Latent\[sd15\]\n    encode the picture"):
+        inpaint(denoiser, other, Mask(torch.ones(1, 1, 32, 32)))
+    with pytest.raises(ValueError, match="the mask is of 8 x 8 pixels, but the picture of 16 x 16"):
+        inpaint(denoiser, replace(other, space=denoiser.space), Mask(torch.ones(1, 1, 8, 8)))
+    with pytest.raises(ValueError, match="2 texts are bound to the denoiser, but the latent has 3 pictures"):
+        QUIET.load(condition(denoiser, text(2)))(x(3), 0.5, 0.5)
+    with pytest.raises(ValueError, match=r"reads words of width \(8, 6\), but the text has \(4, 6\)"):
+        QUIET.load(condition(denoiser, replace(text(), tokens=torch.zeros(1, 5, 4))))(x(), 0.5, 0.5)
+    with pytest.raises(ValueError, match="reads a text, but none is bound to it\n    put diffusion"):
+        QUIET.load(denoiser)(x(), 0.5, 0.5)
+    with pytest.raises(ValueError, match="makes pictures of 16 x 16, but the latent is of 32 x 16"):
+        QUIET.load(condition(denoiser, text()))(torch.zeros(1, 3, 4, 8), 0.5, 0.5)
+    with pytest.raises(ValueError, match="a picture of 18 x 16 cannot be cut into cells of 4 pixels"):
+        empty(denoiser, 18, 16)
+    with pytest.raises(ValueError, match="come from different encoders"):
+        guide(denoiser, text(), replace(text(), pooled=None))
+    with pytest.raises(ValueError, match=r"stops at noise 0\.9 before it starts at 0\.5"):
+        guide(denoiser, text(), text(), start=0.5, stop=0.9)
