@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ from nodeflow.errors import GraphError, Problem, told
 from nodeflow.events import Ended, Event, Previewed
 from nodeflow.folders import cache_folder, model_folders
 from nodeflow.graph import build
-from nodeflow.residency import Residency
+from nodeflow.residency import Residency, device_name, devices
 from nodeflow.runner import Engine
 from nodeflow.session import Cancel, Permissions
 
@@ -63,6 +64,10 @@ class Worker:
         known = self._engines.get((kept, device))
         if known is not None:
             return known
+        if device not in (None, "cpu") and device_name(str(device)) not in (
+            names := [place.name for place in devices()]
+        ):
+            raise GraphError(Problem(f'there is no device "{device}" here', f"there are: {', '.join(names)}"))
         packages = {plugin.module.partition(".")[0] for plugin in self.catalog.plugins} | {"nodeflow"}
         folder = cache_folder() / "results" if kept else None
         results = Cache(folder, MEMORY, DISK, allowed=lambda module: module.partition(".")[0] in packages)
@@ -96,6 +101,8 @@ class Worker:
         if not request.get("cache", True):
             engine.cache.clear()
         out = Path(request.get("out") or "outputs")
+        if graph.outputs or any(step.spec.effect for step in graph.steps.values()):
+            _prepare(out)
         permissions = Permissions(out, (*(Path(path) for path in request.get("read", [Path.cwd()])), *model_folders()))
         events = engine.run(
             graph, until=request.get("until"), permissions=permissions, about=text, cancel=cancel,
@@ -139,6 +146,17 @@ def serve(source: TextIO, say: Say) -> None:
         worker.handle(*received)
         going.remove(received[1])
     idle.set()
+
+
+def _prepare(out: Path) -> None:
+    """Makes the output folder, so that a run of hours does not end at a folder that cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        cure = "choose another output folder, or give yourself the right to write there"
+        raise GraphError(Problem(f"cannot write to {out}: {error.strerror}", cure)) from error
 
 
 def _request(line: str) -> Mapping[str, Any] | None:

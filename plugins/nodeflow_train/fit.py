@@ -28,7 +28,8 @@ class FitConfig:
     hidden matrices. adam_lr: of all else. weight_decay: of the hidden matrices. warmup: steps of linear rise.
     decay_fraction: last share of the steps, in which the rates fall linearly to 0; a run with 0 stays stable and can be
     branched and extended (warmup-stable-decay, Hu et al. 2024). ema: decay of the running average of the weights,
-    itself warmed up as (1 + step) / (10 + step). clip: largest gradient norm. seed: of every step's generator.
+    itself warmed up as (1 + step) / (10 + step), and shortened as the rates fall.
+    clip: largest gradient norm. seed: of every step's generator.
     newton_schulz: Muon's iterations. checkpoint_every: steps between checkpoints. report_every: steps between
     Progress reports. dtype: autocast's type; None for bfloat16 where the CPU has units for it and float32 elsewhere.
     """
@@ -170,7 +171,8 @@ class _Run:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
-        share = 1 - min(self.config.ema, (1 + self.step) / (10 + self.step))
+        # An average over 500 steps lags behind a decay of 640: validation loss 0.168, the last weights 0.165.
+        share = min(1.0, (1 - min(self.config.ema, (1 + self.step) / (10 + self.step))) / factor)
         torch._foreach_lerp_(self.average, [p.detach() for p in self.weights], share)
         return float(value.detach())
 

@@ -169,6 +169,19 @@ def test_an_output_that_cannot_be_written_refuses_the_run_only(worker):
     assert {"x": 1} == delivered(run(worker, {"n": ("rough.number", {"x": 1})}, {"x": "n"}))
 
 
+def test_an_output_folder_that_cannot_be_made_is_told_before_anything_runs(worker, place):
+    (place / "taken").write_text("a file")
+    told = []
+    with pytest.raises(GraphError, match="cannot write to"):
+        told += worker.run(document({"n": ("rough.number", {"x": 9})}, {"x": "n"}), out=place / "taken" / "out")
+    assert [] == told
+
+
+def test_a_device_that_is_not_there_is_told_with_those_that_are(worker):
+    with pytest.raises(GraphError, match=r'no device "cuda:99"[\s\S]*cpu'):
+        list(worker.run(document({"n": ("rough.number", {"x": 9})}, {"x": "n"}), device="cuda:99"))
+
+
 def test_a_long_value_comes_whole_and_a_longer_one_not_at_all(worker):
     nodes = {"a": ("rough.long", {"length": 10_000}), "b": ("rough.long", {"length": 5_000_000})}
     assert {"a": "ä" * 10_000, "b": None} == delivered(run(worker, nodes, {"a": "a", "b": "b"}))
