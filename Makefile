@@ -1,5 +1,5 @@
 # Each verb is an ordinary command that people also type.
-.PHONY: check test tiny slow gpu bench docs versions pictures
+.PHONY: check test tiny slow gpu bench docs versions pictures aot aot36
 
 check:     ; ruff check . && ruff format --check . && mypy
 test:      ; pytest
@@ -10,3 +10,5 @@ bench:     ; python benchmarks/engine.py
 docs:      ; nodeflow docs --out docs/reference
 versions:  ; python tests/test_versions.py
 pictures:  ; python docs/pictures.py
+aot:       ; python tests/kernels/aot.py
+aot36:     ; pip install -q --target build/triton36 triton==3.6.0 "numpy<2.4" && PYTHONPATH=build/triton36 python tests/kernels/aot.py

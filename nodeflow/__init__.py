@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nodeflow.context import QUIET, Context
     from nodeflow.document import Document
     from nodeflow.errors import Cancelled, GraphError, ModelError, NodeflowError, PluginError, RunError, WorkerDied
-    from nodeflow.files import file_identity, find_weights
+    from nodeflow.files import FileModel, file_identity, find_weights, weights_identity
     from nodeflow.graph import Graph, build
     from nodeflow.hooks import hook
     from nodeflow.nodes import Seed, Ui, node
@@ -48,7 +48,7 @@ _HOMES = {
     "context": ("QUIET", "Context"),
     "document": ("Document",),
     "errors": ("Cancelled", "GraphError", "ModelError", "NodeflowError", "PluginError", "RunError", "WorkerDied"),
-    "files": ("file_identity", "find_weights"),
+    "files": ("FileModel", "file_identity", "find_weights", "weights_identity"),
     "graph": ("Graph", "build"),
     "hooks": ("hook",),
     "nodes": ("Seed", "Ui", "node"),
@@ -73,6 +73,7 @@ __all__ = [
     "Denoiser",
     "Document",
     "Engine",
+    "FileModel",
     "Graph",
     "GraphError",
     "Image",
@@ -103,6 +104,7 @@ __all__ = [
     "hook",
     "node",
     "open_catalog",
+    "weights_identity",
 ]
 
 

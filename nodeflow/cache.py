@@ -7,31 +7,23 @@ that goes wrong with the disk is an error of the run: a damaged entry is a miss,
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import secrets
-import sys
 import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from nodeflow.contents import Entry, Result, measured
 from nodeflow.storage import Allowed, Damaged, Packed, Unstorable, fetch, pack
-
-Result = tuple[Any, ...]
 
 WORTH_WRITING = 0.05
 """Seconds of computing from which a result goes to disk. To write and read back takes 0.016 s for a picture of
 512 x 512 and 0.08 s for one of 1024 x 1024 (2 busy cores), so that what is quicker is as soon computed again."""
-ENTRY_BYTES = 200
-"""What an entry costs beside its values: key, tuple, place in the dictionary."""
-SCALAR_BYTES = 32
-SCALARS = frozenset({int, float, bool, type(None)})
 AIR = 10
 """Eviction frees a tenth of the disk's bound at once, so that not every write has to look at the whole folder."""
 LOOK_AGAIN = 16
@@ -41,20 +33,6 @@ STALE_SECONDS = 3600.0
 SUFFIX = ".safetensors"
 KEY = re.compile(r"[0-9a-f]{8,128}")
 UNFINISHED = re.compile(r"\.[0-9a-f]{8,128}\.\d+\.[0-9a-f]+\.tmp")
-
-
-@dataclass(slots=True, eq=False)  # frozen, or as a NamedTuple, it takes 0.2 microseconds more to make
-class Entry:
-    """A result in memory, and its bytes.
-
-    guards: its values that point at something outside and have a method `stands()`, as `values.SavedFile` has.
-    afar: whether an accelerator holds some of it.
-    """
-
-    result: Result
-    bytes: int
-    guards: tuple[Any, ...] = ()
-    afar: bool = False
 
 
 class Stored(NamedTuple):
@@ -87,67 +65,6 @@ class Stats:
 def ours(module: str) -> bool:
     """Whether classes of `module` are nodeflow's own; a run admits its plugins' as well."""
     return module.partition(".")[0] == "nodeflow"
-
-
-def measured(result: Result) -> Entry:
-    """The entry for a result, its bytes estimated; a storage that several tensors share counts once."""
-    total = ENTRY_BYTES
-    for value in result:
-        kind = type(value)
-        if kind in SCALARS:
-            total += SCALAR_BYTES
-        elif kind is str:
-            total += sys.getsizeof(value)
-        else:
-            return _walked(result)
-    return Entry(result, total)
-
-
-def _walked(result: Result) -> Entry:
-    total, afar = ENTRY_BYTES, False
-    guards: list[Any] = []
-    storages: dict[Any, int] = {}
-    seen: set[int] = set()
-    stack: list[Any] = list(result)
-    while stack:
-        value = stack.pop()
-        kind = type(value)
-        if kind in SCALARS:
-            total += SCALAR_BYTES
-            continue
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if hasattr(kind, "untyped_storage"):
-            place, size = _held(value)
-            storages[place] = size
-            afar = afar or value.device.type != "cpu"
-            continue
-        total += sys.getsizeof(value, SCALAR_BYTES)
-        if hasattr(kind, "stands"):
-            guards.append(value)
-        stack.extend(_inside(value, kind))
-    return Entry(result, total + sum(storages.values()), tuple(guards), afar)
-
-
-def _inside(value: Any, kind: type) -> Any:
-    if kind is str or issubclass(kind, (type, ModuleType, FunctionType, MethodType)):
-        return ()
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return value
-    if isinstance(value, dict):
-        return [*value, *value.values()]
-    if dataclasses.is_dataclass(value):
-        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
-    return getattr(value, "__dict__", {}).values()
-
-
-def _held(tensor: Any) -> tuple[Any, int]:
-    try:
-        storage = tensor.untyped_storage()
-        return (tensor.device, storage.data_ptr()), storage.nbytes()
-    except RuntimeError:  # sparse tensors have no one storage
-        return id(tensor), tensor.numel() * tensor.element_size()
 
 
 class Folder:
@@ -248,7 +165,9 @@ class Folder:
 
 
 class Cache:
-    """Remembers results by key. Thread-safe; a result given back is the very one that was put, so nobody changes it.
+    """Remembers results by key. Thread-safe; a result given back is the very one that was put.
+
+    So nobody may change it: a result in memory whose tensors were written to is a miss, and no longer kept.
 
     Args:
         folder: where results live between runs; None for memory only.
@@ -278,30 +197,57 @@ class Cache:
 
     def get(self, key: str) -> Result | None:
         """The result, or None. Its tensors are where they were when it was put, or on the CPU if it was on disk."""
+        entry = self.find(key)
+        return entry.result if entry is not None else None
+
+    def find(self, key: str) -> Entry | None:
+        """The same with what it holds."""
         with self._lock:
             entry = self._memory.get(key)
+            if entry is not None and entry.tensors and not entry.intact():
+                self._drop(key)
+                entry = None
             if entry is not None:
                 self._memory.move_to_end(key)
                 if key in self._on_disk:
                     self._used.add(key)
                 if not entry.guards:
                     self._stats.hits += 1
-                    return entry.result
+                    return entry
         if entry is None and self.disk is not None:
             entry = self._read(self.disk, key)
         stands = entry is not None and all(guard.stands() for guard in entry.guards)
         with self._lock:
             self._stats.hits += stands
             self._stats.misses += not stands
-        return entry.result if entry is not None and stands else None
+        return entry if stands else None
 
-    def put(self, key: str, result: Result, seconds: float) -> None:
-        """Remembers a result that took so many seconds to compute; never fails for want of room or permission."""
+    def has(self, key: str) -> bool:
+        """Whether `find` would find something, as far as can be told without reading it; that is no use of it."""
+        with self._lock:
+            entry = self._memory.get(key)
+        if entry is not None:
+            return entry.intact()
+        return self.disk is not None and self.disk.file(key).exists()
+
+    def put(self, key: str, result: Result, seconds: float) -> Entry:
+        """Remembers a result that took so many seconds to compute; never fails for want of room or permission.
+
+        Raises:
+            ValueError: it holds a tensor that cannot be kept; see `contents.measured`.
+        """
         entry = measured(result)
         with self._lock:
             self._keep(key, entry)
         if self.disk is not None and seconds >= WORTH_WRITING:
             self._write(self.disk, key, result)
+        return entry
+
+    def sift(self) -> None:
+        """Drops from memory the results whose tensors were written to."""
+        with self._lock:
+            for key in [key for key, entry in self._memory.items() if not entry.intact()]:
+                self._drop(key)
 
     def forget(self, key: str) -> None:
         """Drops a result from memory and disk."""

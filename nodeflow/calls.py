@@ -19,7 +19,7 @@ from nodeflow.graph import Step
 from nodeflow.nodes import MARK, Mark
 from nodeflow.residency import computing
 from nodeflow.spec import NodeSpec
-from nodeflow.types import PortType, fault
+from nodeflow.types import PortType, fault, is_choice
 
 Take = Callable[[Wire], Any]
 Wanted = Callable[[str, int | None], bool]
@@ -70,7 +70,7 @@ class Callee:
         self.lists = {port.name for port in spec.inputs if _list_of(port.type)}
         self.asks_of = {
             function: tuple(inspect.signature(function).parameters)
-            for function in (self.mark.needs, self.mark.identity)
+            for function in (self.mark.needs, self.mark.identity, self.mark.forecast)
             if function is not None
         }
         self._fits: dict[tuple[int, type], bool] = {}
@@ -136,7 +136,7 @@ class Callee:
         return values
 
     def ask(self, function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
-        """Calls `needs` or `identity` with the inputs it names; one that is not given takes its default."""
+        """Calls `needs`, `identity` or `forecast` with the inputs it names; one that is not given takes its default."""
         parameters = inspect.signature(self.function).parameters
         return function(**{
             name: given[name] if name in given else parameters[name].default for name in self.asks_of[function]
@@ -180,7 +180,7 @@ def matches(kind: PortType, value: Any) -> bool:
         case "path":
             return isinstance(value, Path)
         case "choice":
-            return getattr(value, "value", value) in kind.values
+            return is_choice(kind, getattr(value, "value", value))
         case "float":
             return isinstance(value, int | float) and not isinstance(value, bool)
         case "int":

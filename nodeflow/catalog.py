@@ -23,8 +23,10 @@ from nodeflow.folders import cache_folder
 from nodeflow.spec import NodeSpec
 
 FORMAT = 2
-PROBE_SECONDS = 300
-"""How long all plugins together may take to import; torch alone took 3 CPU seconds where this was written."""
+PLUGIN_SECONDS = 30.0
+"""How long a plugin may take to import; torch, which the first one pays, took 3 CPU seconds where this was written."""
+PATIENCE = 3.0
+"""Seconds after which it is said which plugin is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,18 @@ class Catalog:
             self._formerly = {old: new for new, data in self._data.items() for old in data.get("formerly", ())}
             self._formerly |= {old: spec.id for spec in self._specs.values() for old in spec.formerly}
         return self.get(self._formerly[name]) if name in self._formerly else None
+
+    def cure(self, name: str, *, look: bool = True) -> str:
+        """What to do about a node type that there is not; look: for names like it, which takes a while."""
+        close = self.nearest(name) if look else None
+        plugin, dot, _ = name.partition(".")
+        if any(found.error and found.name == plugin for found in self.plugins):
+            return f'its plugin "{plugin}" is broken: see `nodeflow plugins`'
+        if not close:
+            return f'install the plugin that has it ("{plugin}"); `nodeflow nodes` lists those there are'
+        if dot and not any(known.startswith(f"{plugin}.") for known in self._data):
+            return f'install the plugin that has it ("{plugin}"), or did you mean "{close}"?'
+        return f'did you mean "{close}"?'
 
     def nearest(self, name: str) -> str | None:
         """The known id that looks most like `name`."""
@@ -203,8 +217,7 @@ def _probe(plugins: list[Plugin]) -> dict[str, dict[str, Any]]:
         left = [pair for pair in left if pair[0] not in told]
         if left:
             name = next((report["name"] for report in reversed(reports) if "begins" in report), left[0][0])
-            message = f"the plugin ended the interpreter that imported it ({ending})"
-            told.setdefault(name, {"name": name, "error": message, "trace": noise})
+            told.setdefault(name, {"name": name, "error": ending, "trace": noise})
             left = [pair for pair in left if pair[0] != name]
     return told
 
@@ -225,20 +238,57 @@ def _child(asked: str) -> tuple[str, str, str]:
 
     drained = threading.Thread(target=drain, name="nodeflow-probe", daemon=True)
     drained.start()
-    late = threading.Timer(PROBE_SECONDS, child.kill)
-    late.start()
+    watch = _Watch(child)
+    watch.begin(json.loads(asked)[0][0])
     assert child.stdin is not None
     assert child.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         child.stdin.write(asked.encode())
         child.stdin.close()
-    answer = child.stdout.read()
+    answer = ""
+    for line in child.stdout:
+        text = line.decode(errors="replace")
+        answer += text
+        if text.endswith('"begins": true}\n'):
+            watch.begin(json.loads(text)["name"])
     code = child.wait()
-    ending = f"exit code {code}" if late.is_alive() else f"no answer in {PROBE_SECONDS} s"
-    late.cancel()
+    watch.stop()
+    ending = f"the plugin ended the interpreter that imported it (exit code {code})"
+    if watch.late:
+        ending = f"its import did not end in {PLUGIN_SECONDS:g} s\n    `nodeflow plugins --refresh` tries again"
     drained.join(timeout=1)  # longer only where a plugin's own child holds the pipe open
     child.stdout.close()
-    return answer.decode(errors="replace"), ending, b"".join(noise).decode(errors="replace")[-4000:]
+    return answer, ending, b"".join(noise).decode(errors="replace")[-4000:]
+
+
+class _Watch:
+    """Says on standard error which plugin is waited for, and ends a child whose plugin takes too long."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self.late = False
+        self._child = child
+        self._timers: tuple[threading.Timer, ...] = ()
+
+    def begin(self, plugin: str) -> None:
+        self.stop()
+        said = threading.Timer(PATIENCE, self._say, [f'waiting for the plugin "{plugin}" to be imported'])
+        self._timers = (said, threading.Timer(PLUGIN_SECONDS, self._end))
+        for timer in self._timers:
+            timer.daemon = True
+            timer.start()
+
+    def stop(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+    def _say(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    def _end(self) -> None:
+        self.late = True
+        self._child.kill()
 
 
 def _read(path: Path) -> dict[str, Any]:

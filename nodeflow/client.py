@@ -85,19 +85,21 @@ class Worker:
         until: str | None = None,
         device: str | None = None,
         cache: bool = True,
+        vram: int | None = None,
+        prefetch: bool = True,
     ) -> Iterator[dict[str, Any]]:
         """Runs a graph and yields its events, each as `Event.as_json` has it; the last is "ended".
 
         Raises:
             GraphError: the worker found the graph wrong.
-            WorkerDied: the process ended during the run; the node that ran then is named.
+            WorkerDied: the process ended during the run; the node that ran then is named. What was delivered stands.
         """
         self._runs += 1
         self._send({
             "do": "run", "id": self._runs, "graph": write(document), "name": name, "file": file,
             "folder": str((folder or Path()).absolute()), "out": str(out.absolute()),
             "read": [str(path.absolute()) for path in read or [Path()]],
-            "until": until, "device": device, "cache": cache,
+            "until": until, "device": device, "cache": cache, "vram": vram, "prefetch": prefetch,
         })  # fmt: skip
         run, over = self._runs, False
         try:
@@ -109,7 +111,7 @@ class Worker:
 
     def _answers(self, run: int) -> Iterator[dict[str, Any]]:
         assert self._process.stdout is not None
-        running = ""
+        running: list[str] = []
         for line in self._process.stdout:
             event = _event(line)
             if event.pop("run", None) != run:
@@ -117,21 +119,20 @@ class Worker:
             if event["event"] == "refused":
                 raise GraphError([Problem(**problem) for problem in event["problems"]])
             if event["event"] == "started":
-                running = event["node"]
-            elif event["event"] in ("finished", "failed"):
-                running = ""
+                running.append(event["node"])
+            elif event["event"] in ("finished", "failed") and event["node"] in running:
+                running.remove(event["node"])
             yield event
             if event["event"] == "ended":
                 return
-        raise self._death(running)
+        raise self._death(running[-1] if running else "")
 
     def _death(self, node: str) -> WorkerDied:
         code = self._process.wait()
         self._drain.join(timeout=1)
         ending = f"exit code {code}" if code >= 0 else f"signal {_signal(-code)}"
-        hint = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
-        tail = "".join(f"\n    {line}" for line in list(self._noise)[-5:])
-        return WorkerDied(node or "?", f"the process that ran it ended ({ending}{hint}){tail}")
+        what = "the process that ran it ended" if node else "the worker process ended, with no node at work"
+        return WorkerDied(node, f"{what} ({ending})\n    {_cure(code, node)}", printed="\n".join(self._noise))
 
     def cancel(self) -> None:
         """Asks the run to stop at its next step."""
@@ -164,6 +165,17 @@ def _event(line: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return event if isinstance(event, dict) else {}
+
+
+def _cure(code: int, node: str) -> str:
+    """What may be done about a process that ended so."""
+    if code == -signal.SIGKILL:
+        return "the system may have run out of memory: use smaller pictures or batches, or end other programs"
+    if not node:
+        return "run it again; if it ends again, report it with the output of `nodeflow info`"
+    if code < 0:
+        return "a fault in compiled code that it calls: update the node's plugin, or report it to its authors"
+    return "a node ends by raising an error, never its process: report it to the authors of its plugin"
 
 
 def _signal(number: int) -> str:

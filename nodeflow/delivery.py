@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodeflow.catalog import Catalog
-from nodeflow.events import Delivered, Ended
+from nodeflow.errors import Cancelled, told
+from nodeflow.events import Delivered, Made, Undelivered
 from nodeflow.hooks import manager
+from nodeflow.jsontext import CURES
 from nodeflow.values import Table
 
 if TYPE_CHECKING:
@@ -35,20 +37,33 @@ class Delivery:
                     self._plugins.register(import_module(plugin.module), plugin.name)
         return self._plugins
 
-    def deliver(self, ended: Ended, folder: Path, stem: str, about: str) -> Iterator[Delivered]:
-        """Writes each output below `folder`.
+    def deliver(self, made: Made, stem: Path, about: str) -> Delivered | Undelivered:
+        """Writes an output. Its file is called `stem` and the first digits of the result's name.
 
-        A file is called after the graph, the output where there are several, and the first digits of the result's
-        name: the same run writes the same file again, another run never writes over it.
-
-        Raises:
-            OSError: the folder cannot be written.
+        So the same run writes the same file again, and another run never writes over it.
         """
-        for output, value in ended.outputs.items():
-            middle = f"-{output}" if len(ended.outputs) > 1 else ""
-            path = folder / f"{stem}{middle}-{ended.names[output][:8]}"
-            paths = () if _said(value) else self.plugins().hook.save_value(value=value, stem=path, about=about) or ()
-            yield Delivered(output, tuple(str(path) for path in paths), _small(value))
+        path = stem.with_name(f"{stem.name}-{made.name[:8]}")
+        try:
+            paths = self._saved(made.value, path, about)
+        except Cancelled:
+            raise
+        except BaseException as error:  # a save_value hook, like a node, may raise anything
+            return Undelivered(made.output, str(path), _reason(error))
+        return Delivered(made.output, tuple(str(path) for path in paths), _small(made.value))
+
+    def _saved(self, value: Any, path: Path, about: str) -> Iterable[Path]:
+        return () if _said(value) else self.plugins().hook.save_value(value=value, stem=path, about=about) or ()
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, and the cure on a line of its own."""
+    if isinstance(error, UnicodeEncodeError):
+        letters = ", ".join(f"U+{ord(letter):04X}" for letter in error.object[error.start : error.end][:3])
+        return f"the text holds {letters}, which no file can hold\n    take it out of the text"
+    if isinstance(error, OSError) and error.errno:
+        cure = CURES.get(error.errno, "choose another output folder (--out), or give yourself the right to write there")
+        return f"{error.strerror}\n    {cure}"
+    return told(error)
 
 
 def _said(value: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from nodeflow.errors import GraphError, Problem
-from nodeflow.jsontext import KINDS, MAX_DEPTH, Flaw, block, escaped, kind, laid, loads, read_bytes, refuse
+from nodeflow.jsontext import Flaw, block, escaped, judge_literal, kind, laid, loads, read_bytes, refuse
 from nodeflow.jsontext import save as save_text
 
 JSON = Any
@@ -24,6 +23,8 @@ FORMAT = 1
 MIGRATIONS: dict[int, Callable[[dict[str, JSON]], dict[str, JSON]]] = {}
 """From each older format to the next. A migration lets pass what it does not understand; shapes are checked after."""
 
+UNREAD = object()
+"""Stands for the value of an input that could not be read, where a faulty file is judged as far as it goes."""
 MAX_NODES = 100_000
 MAX_PROBLEMS = 1_000
 """64 MB can hold millions of faults, and nobody reads the second thousand."""
@@ -92,6 +93,18 @@ def parse(text: str | bytes, file: str | None = None) -> Document:
     Raises:
         GraphError: with every problem found; nothing is judged here that needs to know a node's type.
     """
+    document, problems = survey(text, file)
+    if problems:
+        raise GraphError(problems)
+    return document
+
+
+def survey(text: str | bytes, file: str | None = None) -> tuple[Document, list[Problem]]:
+    """What can be read of a graph, and the faults of its form. An input with one is UNREAD, other parts are left out.
+
+    Raises:
+        GraphError: it is no graph at all.
+    """
     data, flaws = loads(text, file)
     if not isinstance(data, dict) or "nodeflow" not in data:
         refuse(*_foreign(data), file)
@@ -99,10 +112,8 @@ def parse(text: str | bytes, file: str | None = None) -> Document:
     for flaw in flaws:
         reader.flaw(flaw)
     document = reader.graph(data, data["nodeflow"])
-    if reader.problems:
-        more = [Problem(f"and {reader.unsaid:,} more problems", file=file)] if reader.unsaid else []
-        raise GraphError(reader.problems + more)
-    return document
+    more = [Problem(f"and {reader.unsaid:,} more problems", file=file)] if reader.unsaid else []
+    return document, reader.problems + more
 
 
 def read(path: str | os.PathLike[str]) -> Document:
@@ -197,7 +208,7 @@ def spelled(value: Input) -> JSON:
 
 def _item(value: JSON) -> Input:
     if not isinstance(value, Wire | dict) or (isinstance(value, dict) and "$from" not in value):
-        _check(value, MAX_DEPTH // 2)
+        judge_literal(value)
         return value
     keys = {"$from": str(value)} if isinstance(value, Wire) else value
     node, dot, output = keys["$from"].partition(".") if isinstance(keys["$from"], str) else ("", "", "")
@@ -206,24 +217,6 @@ def _item(value: JSON) -> Input:
         shown = json.dumps(keys, ensure_ascii=False, default=repr)[:80]
         raise ValueError(f'{shown} is no wire: expected {{"$from": "node"}} or {{"$from": "node.output"}}')
     return Wire(node, output or "out")
-
-
-def _check(value: JSON, depth: int) -> None:
-    """Raises ValueError unless a literal may stand in a file."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no JSON number: expected a finite one")
-    if not isinstance(value, dict | list):
-        if value is not None and type(value) not in KINDS:
-            raise ValueError(f"{type(value).__name__} has no JSON form")
-        return
-    if not depth:
-        raise ValueError(f"the value is nested deeper than {MAX_DEPTH // 2} levels")
-    if isinstance(value, dict) and "$from" in value:
-        raise ValueError('"$from" inside a value: a wire is a whole input, or an item of a list')
-    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
-        raise ValueError("the keys of an object must be texts")
-    for item in value.values() if isinstance(value, dict) else value:
-        _check(item, depth - 1)
 
 
 def _graph_text(document: Document, indent: int, head: Mapping[str, str]) -> str:
@@ -357,26 +350,29 @@ class _Reader:
         self.name("node", name)
         if not isinstance(data, dict):
             self.fault(f"a node must be an object, but is {kind(data)}", node=name)
-            return NodeEntry("?")
+            return NodeEntry("")
         form, version = data.get("type"), data.get("version", 1)
         if not isinstance(form, str) or not form:
             told = f"must be a text, but is {kind(form)}" if form not in (None, "") else "is missing"
             self.fault(f'"type" {told}', "name the node's type, such as image.load", name)
+            form = ""
         if type(version) is not int or version < 1:
             self.fault('"version" must be a whole number from 1', node=name)
+            version = 1
         inputs = {}
         for port, value in self.table(data, "inputs", name).items():
             try:
                 inputs[port] = as_input(value)
             except ValueError as error:
+                inputs[port] = UNREAD
                 if not any((told.node, told.port, told.file) == (name, port, self.file) for told in self.problems):
                     self.fault(str(error), node=name, port=port)
-        return NodeEntry(str(form), version, inputs, {key: data[key] for key in data if key not in NODE_KEYS})
+        return NodeEntry(form, version, inputs, {key: data[key] for key in data if key not in NODE_KEYS})
 
     def places(self, data: dict[str, JSON], key: str, nodes: Mapping[str, NodeEntry]) -> dict[str, str]:
         what, form = key[:-1], '"node.port"' if key == "parameters" else '"node" or "node.port"'
-        found = self.table(data, key)
-        for name, place in found.items():
+        good: dict[str, str] = {}
+        for name, place in self.table(data, key).items():
             self.name(what, name)
             if not isinstance(place, str):
                 self.fault(f'{what} "{name}" must be {form}, but is {kind(place)}')
@@ -387,7 +383,9 @@ class _Reader:
                 self.fault(f'{what} "{name}" leads to node "{node}", which is not there', cure)
             elif not port and (dot or key == "parameters"):
                 self.fault(f'{what} "{name}" must be {form}, but is "{place}"')
-        return found
+            else:
+                good[name] = place
+        return good
 
     def name(self, what: str, name: str) -> None:
         if not ID.fullmatch(name):

@@ -12,6 +12,7 @@ Cancelled          a BaseException, so that a node's `except Exception` cannot s
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,11 +77,18 @@ class RunError(NodeflowError):
     def __init__(self, node: str, message: str, *, port: str | None = None, cause: BaseException | None = None) -> None:
         self.node, self.port, self.message, self.cause = node, port, message, cause
         place = f'node "{node}"' + (f', input "{port}"' if port else "")
-        super().__init__(f"{place}: {message}")
+        super().__init__(f"{place}: {message}" if node else message)
 
 
 class WorkerDied(RunError):
-    """The process that ran the node ended: a crash, a signal, `os._exit`, or no memory."""
+    """The process that ran the node ended: a crash, a signal, `os._exit`, or no memory.
+
+    `node` is empty if none was running; `printed` has the last lines that the process printed.
+    """
+
+    def __init__(self, node: str, message: str, *, printed: str = "") -> None:
+        super().__init__(node, message)
+        self.printed = printed
 
 
 class Cancelled(BaseException):
@@ -97,3 +105,10 @@ def told(error: BaseException) -> str:
     if not text:
         return kind
     return text if isinstance(error, NodeflowError | ValueError | OSError) else f"{kind}: {text}"
+
+
+def let_go(error: BaseException | None) -> None:
+    """Forgets what the failed calls held: an error in a circle with its frames would keep models and pictures alive."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -83,12 +83,30 @@ class Failed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Made(Event):
+    """An output of the graph is computed. `name` is its result's; `value` stays in the process, see `Delivered`."""
+
+    output: str
+    name: str
+    value: Any = dataclasses.field(default=None, metadata={"json": False}, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered(Event):
     """An output of the graph is there: written to the files `paths`, or small enough to be said as `value`."""
 
     output: str
     paths: tuple[str, ...]
     value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered(Event):
+    """An output of the graph is computed but could not be written to `path`. The message ends with the cure."""
+
+    output: str
+    path: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,61 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from nodeflow.context import QUIET, Context
 from nodeflow.errors import ModelError
 from nodeflow.folders import model_folders
+from nodeflow.values import Model
 
 WHOLE = 64 * 2**20
 """Up to this many bytes a file's identity is the digest of all it holds; beyond, reading it would cost seconds."""
+
+
+KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}  # fmt: skip
+Judge = Callable[[Path], object]
+"""Raises PermissionError for a path that may not be read."""
+_judge: ContextVar[Judge | None] = ContextVar("judge", default=None)
+_headers: ContextVar[bool] = ContextVar("headers", default=False)
+_shipped_found: set[Path] = set()
+"""Shipped weights that were asked for by name: they lie outside all folders, and their plugin lets them be read."""
+
+
+@contextmanager
+def judged_by(judge: Judge) -> Iterator[None]:
+    """Until the end of the block, `judge` decides what `file_identity` and `find_weights` may look at."""
+    token = _judge.set(judge)
+    try:
+        yield
+    finally:
+        _judge.reset(token)
+
+
+@contextmanager
+def headers_only() -> Iterator[None]:
+    """Until the end of the block, weights are told apart by header, size and time: none of their numbers is read."""
+    token = _headers.set(True)
+    try:
+        yield
+    finally:
+        _headers.reset(token)
+
+
+def _judged(path: Path) -> None:
+    judge = _judge.get()
+    if judge is not None and path not in _shipped_found:
+        judge(path)
 
 
 def file_identity(path: str | os.PathLike[str]) -> str:
@@ -21,9 +66,20 @@ def file_identity(path: str | os.PathLike[str]) -> str:
 
     Raises:
         FileNotFoundError: there is no such file.
+        PermissionError: it lies outside the folders that the run may read.
+        ValueError: it is no regular file: to open a pipe would wait for ever, a device may never end.
     """
-    stat = os.stat(path)
-    return _digest(os.fspath(path), stat.st_size, stat.st_mtime_ns)
+    _judged(Path(path))
+    told = os.stat(path)
+    if not stat.S_ISREG(told.st_mode):
+        raise ValueError(f'"{os.fspath(path)}" is {odd_kind(told.st_mode)}, not a file\n    name a file')
+    weights = _headers.get() and Path(path).suffix == ".safetensors"
+    return (_header_digest if weights else _digest)(os.fspath(path), told.st_size, told.st_mtime_ns)
+
+
+def odd_kind(mode: int) -> str:
+    """What a path that is no regular file leads to, by its mode: "a pipe"."""
+    return KINDS.get(stat.S_IFMT(mode), "something else")
 
 
 @lru_cache(maxsize=4096)
@@ -38,14 +94,27 @@ def _digest(path: str, size: int, mtime_ns: int) -> str:
     return digest.hexdigest()
 
 
-def find_weights(name: str) -> Path:
+@lru_cache(maxsize=4096)
+def _header_digest(path: str, size: int, mtime_ns: int) -> str:
+    with open(path, "rb") as file:
+        length = file.read(8)
+        header = file.read(min(int.from_bytes(length, "little"), WHOLE))
+    return hashlib.blake2b(header + f"header {size} {mtime_ns}".encode(), digest_size=16).hexdigest()
+
+
+def find_weights(name: str, ctx: Context = QUIET) -> Path:
     """The safetensors file that a model's name means.
 
     "plugin:file" is shipped by that plugin in its folder `weights`; any other name is a path, looked for in the
     working directory and then in the model folders.
 
+    Args:
+        name: as a loader's input has it.
+        ctx: of the node that wants to read it; which paths it may read, the run decides.
+
     Raises:
         ModelError: there is none; the message lists where it was looked for and what is there.
+        PermissionError: it is a path outside the folders that the run may read.
     """
     plugin, colon, stem = name.partition(":")
     if colon and len(plugin) > 1:
@@ -54,22 +123,60 @@ def find_weights(name: str) -> Path:
     for place in places:
         for candidate in (place / name, place / f"{name}.safetensors"):
             if candidate.is_file():
+                ctx.read(candidate)
+                _judged(candidate)
                 return candidate
     looked = "\n    ".join(str(place) for place in places)
     raise ModelError(f'no model "{name}"; looked in\n    {looked}\n    put the file into one of these folders')
 
 
+def weights_identity(model: str) -> str:
+    """The content of the weights of that name: `identity` of a node whose input `model` names some."""
+    return file_identity(find_weights(model))
+
+
+@dataclass(frozen=True)
+class FileModel(Model):
+    """A Model in a weights file: of that name, with that content. `bytes` is what it takes as float32."""
+
+    name: str
+    digest: str
+    bytes: int
+
+    @property
+    def size(self) -> int:
+        """Bytes on a device."""
+        return self.bytes
+
+    @property
+    def path(self) -> Path:
+        """The file.
+
+        Raises:
+            ModelError: it is gone, or no longer what it was when the graph looked at it.
+        """
+        path = find_weights(self.name)
+        if file_identity(path) != self.digest:
+            raise ModelError(f"{path} has changed since the graph looked at it\n    run the graph again")
+        return path
+
+
 def shipped_weights(plugin: str) -> tuple[Path, ...]:
     """The weight files that an installed plugin brings, by name."""
+    return tuple(sorted(path for folder in _folders(plugin) for path in (folder / "weights").glob("*.safetensors")))
+
+
+@lru_cache(maxsize=256)  # the entry points of a whole environment take 5 ms to read, and a run asks nine times
+def _folders(plugin: str) -> tuple[Path, ...]:
     found = next(iter(entry_points(group="nodeflow", name=plugin)), None)
     spec = find_spec(found.module.partition(".")[0]) if found else None
-    folders = (spec.submodule_search_locations or []) if spec else []
-    return tuple(sorted(path for folder in folders for path in Path(folder, "weights").glob("*.safetensors")))
+    return tuple(Path(folder) for folder in (spec.submodule_search_locations or [])) if spec else ()
 
 
 def _shipped(plugin: str, stem: str) -> Path:
     known = {path.stem: path for path in shipped_weights(plugin)}
     if stem in known:
+        _shipped_found.add(known[stem])
         return known[stem]
     if known:
         raise ModelError(f'plugin "{plugin}" ships no weights "{stem}"; it ships {", ".join(known)}')

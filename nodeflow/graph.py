@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nodeflow.catalog import Catalog
-from nodeflow.document import Document, Input, NodeEntry, Wire, nearest
+from nodeflow.document import UNREAD, Document, Input, NodeEntry, Wire, nearest
 from nodeflow.errors import GraphError, Problem
 from nodeflow.spec import NodeSpec, Port
 from nodeflow.subgraphs import Flat, flatten
@@ -81,7 +81,10 @@ class Graph:
         return tuple(done)
 
 
-def build(document: Document, catalog: Catalog, *, file: str | None = None, folder: Path | None = None) -> Graph:
+def build(
+    document: Document, catalog: Catalog, *, file: str | None = None, folder: Path | None = None,
+    known: Sequence[Problem] = (),
+) -> Graph:  # fmt: skip
     """Checks a document against the catalog.
 
     Args:
@@ -89,12 +92,13 @@ def build(document: Document, catalog: Catalog, *, file: str | None = None, fold
         catalog: the node types there are.
         file: what messages call the graph.
         folder: where its subgraphs' files are; the working directory if None.
+        known: faults of the file that were found already; they are told before the others.
 
     Raises:
         GraphError: with every problem in the graph, not the first alone.
     """
     flat = flatten(document, file, folder or Path.cwd())
-    checker = _Checker(flat, catalog, file)
+    checker = _Checker(flat, catalog, file, known)
     steps = checker.steps()
     order = checker.order(steps)
     checker.outputs()
@@ -107,9 +111,9 @@ def build(document: Document, catalog: Catalog, *, file: str | None = None, fold
 class _Checker:
     """Collects the faults of one graph."""
 
-    def __init__(self, flat: Flat, catalog: Catalog, file: str | None) -> None:
+    def __init__(self, flat: Flat, catalog: Catalog, file: str | None, known: Sequence[Problem]) -> None:
         self.flat, self.catalog, self.file = flat, catalog, file
-        self.problems: list[Problem] = list(flat.problems)
+        self.problems: list[Problem] = [*known, *flat.problems]
         self.unsaid = 0
         self.specs: dict[str, NodeSpec | None] = {}
         self.inputs: dict[str, dict[str, Port]] = {}
@@ -162,16 +166,9 @@ class _Checker:
         return {spec.renamed.get(port, port): value for port, value in entry.inputs.items()}
 
     def unknown(self, name: str, kind: str) -> None:
-        if kind.startswith("graph:"):
+        if not kind or kind.startswith("graph:"):  # of these it has been told already what is wrong
             return
-        close = self.catalog.nearest(kind) if len(self.problems) < ADVISED else None
-        broken = [plugin for plugin in self.catalog.plugins if plugin.error and kind.startswith(f"{plugin.name}.")]
-        if broken:
-            cure = f'its plugin "{broken[0].name}" is broken: see `nodeflow plugins`'
-        elif close:
-            cure = f'did you mean "{close}"?'
-        else:
-            cure = f'install the plugin that has it ("{kind.partition(".")[0]}")'
+        cure = self.catalog.cure(kind, look=len(self.problems) < ADVISED)
         self.fault(name, None, f'there is no node type "{kind}"', cure)
 
     def judge(self, name: str, spec: NodeSpec, port: Port | None, given: str, value: Input) -> None:
@@ -179,6 +176,8 @@ class _Checker:
             known = ", ".join(self.inputs[spec.id]) or "none"
             cure = self.nearest(given, self.inputs[spec.id]) or f"inputs of {spec.id}: {known}"
             self.fault(name, given, f"{spec.id} has no such input", cure)
+        elif value is UNREAD:
+            return
         elif type(value) is Wire:
             self.wire(name, spec, port, value, port.type)
         elif type(value) is list and any(type(item) is Wire for item in value):

@@ -238,6 +238,24 @@ def escaped(text: str) -> str:
     return text if text.isascii() else LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def judge_literal(value: JSON, depth: int = MAX_DEPTH // 2) -> None:
+    """Raises ValueError unless a literal may stand in a file; it is nested at most `depth` levels."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no JSON number: expected a finite one")
+    if not isinstance(value, dict | list):
+        if value is not None and type(value) not in KINDS:
+            raise ValueError(f"{type(value).__name__} has no JSON form")
+        return
+    if not depth:
+        raise ValueError(f"the value is nested deeper than {MAX_DEPTH // 2} levels")
+    if isinstance(value, dict) and "$from" in value:
+        raise ValueError('"$from" inside a value: a wire is a whole input, or an item of a list')
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        raise ValueError("the keys of an object must be texts")
+    for item in value.values() if isinstance(value, dict) else value:
+        judge_literal(item, depth - 1)
+
+
 def kind(value: JSON) -> str:
     """What messages call a value: "a list", "null"."""
     return "null" if value is None else KINDS.get(type(value), "a number")

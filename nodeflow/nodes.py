@@ -45,6 +45,7 @@ class Mark:
     needs: Callable[..., Any] | None
     identity: Callable[..., Any] | None
     effect: bool
+    forecast: Callable[..., Any] | None = None
 
 
 def node(
@@ -57,6 +58,7 @@ def node(
     needs: Callable[..., Any] | None = None,
     identity: Callable[..., Any] | None = None,
     effect: bool = False,
+    forecast: Callable[..., Any] | None = None,
 ) -> Callable[[F], F]:
     """Marks a function as a node and returns it unchanged.
 
@@ -71,10 +73,12 @@ def node(
         identity: names the inputs it wants to see, and returns a string that changes when the result would though
             no input did: the digest of a file's content.
         effect: the node writes something outside the cache, so it runs even if its output is not taken.
+        forecast: names the inputs it wants to see, and returns what the node would, in shape alone, `...` for an output
+            that cannot be told: what `nodeflow plan` takes for a node that reads pixels or files.
     """
 
     def mark(function: F) -> F:
-        told = Mark(category, version, title, formerly, dict(renamed or {}), needs, identity, effect)
+        told = Mark(category, version, title, formerly, dict(renamed or {}), needs, identity, effect, forecast)
         setattr(function, MARK, told)
         return function
 

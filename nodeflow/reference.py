@@ -151,7 +151,10 @@ def _node(spec: NodeSpec) -> Iterator[str]:
 
 def _commands(commands: Sequence[Command]) -> str:
     lines = [HEAD, "# Commands\n"]
-    lines.append("Exit codes: 0 done, 1 a node failed, 2 the graph or the call is wrong, 130 interrupted.\n")
+    lines.append(
+        "Exit codes: 0 done, 1 a node failed or an output could not be written, 2 the graph or the call is wrong, 130 "
+        "interrupted.\n"
+    )
     for command in commands:
         lines += [f"## {command.name}\n", f"```\n{command.usage}\n```\n", inspect.cleandoc(command.help) + "\n"]
         if command.options:

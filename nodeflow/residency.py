@@ -6,26 +6,21 @@ leaves: never needed again first, then the one whose next use is farthest, and n
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import gc
 import itertools
 import math
-import os
-import platform
-import sys
 import threading
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from nodeflow import values
-from nodeflow.errors import ModelError, PluginError
-from nodeflow.values import Model, Recipe
+from nodeflow.devices import Arrival, Backend, TorchBackend, amount, asked_for, device_name, ran_out
+from nodeflow.errors import ModelError
+from nodeflow.leaves import called, told_apart
+from nodeflow.uses import Uses
+from nodeflow.values import Model
 
 if TYPE_CHECKING:
     import torch
@@ -36,36 +31,37 @@ SHARE = 0.8
 """The part of a device's free memory that models may take unless told otherwise; activations need the rest."""
 CPU_SHARE = 0.6
 """The same for main memory, which the cache, the system and other programs use as well."""
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
+TOLD = 8
+"""Models that an error names, the largest."""
+Action = Literal["built", "prefetched", "reused", "evicted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A model was built, found resident, or evicted; `resident` is what the device's models take afterwards."""
+    """A model was built, built ahead, found resident, or evicted; `resident` is what its device's models take now."""
 
-    action: Literal["built", "reused", "evicted"]
+    action: Action
     model: Model
     device: str
     bytes: int
     resident: int
 
 
-class Device(NamedTuple):
-    """A place to compute: "cpu", "cuda:0", "mps", ..."""
-
-    name: str
-    description: str
-    free: int
-
-
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """One model on one device; its bytes count from the moment its building begins, when there is no module yet."""
+    """One model on one device; its bytes count from the moment its building begins, when there is no module yet.
+
+    ahead: whether it was built before its node asked. arrival, passed: moments in the device's time, when its copy is
+    done and when the last node that held it is.
+    """
 
     bytes: int
     used: int
+    ahead: bool = False
     module: Any = None
     ready: bool = False
+    arrival: Arrival | None = None
+    passed: Arrival | None = None
 
 
 class _Key(NamedTuple):
@@ -76,13 +72,14 @@ class _Key(NamedTuple):
 class Residency:
     """Who is on which device. Thread-safe: one lock, which nobody holds while a model is being built.
 
-    A thread may therefore load the next node's model while this one computes; the space is taken before the building
+    So a thread loads the next node's model while this one computes (`ahead`); its space is taken before the building
     starts, and whoever asks for the same model meanwhile waits for it.
 
     Args:
         budgets: bytes that models may take on each device; absent or None: a share of what is free when first asked.
         listen: told of every move, in order.
         relief: called when a device runs out of memory, to let go of what else holds some (`Cache.shed`).
+        backend: how devices are measured, copied to and waited for.
     """
 
     def __init__(
@@ -91,30 +88,33 @@ class Residency:
         *,
         listen: Callable[[Moved], None] | None = None,
         relief: Callable[[], object] | None = None,
+        backend: Backend | None = None,
     ) -> None:
         known = (budgets or {}).items()
         self._budgets = {device_name(device): limit for device, limit in known if limit is not None}
+        self._cap: int | None = None
+        self._shares: dict[str, int] = {}
         self._listen, self._relief = listen, relief
+        self.backend: Backend = backend if backend is not None else TorchBackend()
         self._changed = threading.Condition(threading.RLock())
+        self._changes = 0
+        self._tight: Counter[str] = Counter()
         self._slots: dict[_Key, _Slot] = {}
         self._pins: Counter[_Key] = Counter()
-        self._uses: dict[Model, list[int]] = {}
-        self._step = 0
+        self._uses = Uses()
         self._clock = itertools.count()
 
     def expect(self, steps: Sequence[tuple[Model, ...]]) -> None:
         """Says which models each coming step needs, in the order of the run, and that step 0 comes first."""
-        uses: dict[Model, list[int]] = {}
-        for step, models in enumerate(steps):
-            for model in dict.fromkeys(models):
-                uses.setdefault(model, []).append(step)
         with self._changed:
-            self._uses, self._step = uses, 0
+            self._uses = Uses(steps)
+            self.wake()
 
     def reached(self, step: int) -> None:
-        """Says that the run is at this step now; a model counts as needed until the step that uses it is passed."""
+        """Says that the run is at this step now."""
         with self._changed:
-            self._step = step
+            self._uses.now = step
+            self.wake()
 
     @contextmanager
     def using(self, models: Iterable[Model], device: torch.device | str) -> Iterator[Callable[[Model], Any]]:
@@ -122,7 +122,7 @@ class Residency:
         name, held = device_name(device), set[_Key]()
 
         def hold(model: Model) -> None:
-            key = _key(name, model)
+            key = _Key(name, told_apart(model))
             with self._changed:
                 if key not in held:
                     held.add(key)
@@ -137,9 +137,13 @@ class Residency:
                 hold(model)
             yield load
         finally:
+            passed = self.backend.mark(name)
             with self._changed:
+                for key in held & self._slots.keys():
+                    self._slots[key].passed = passed
                 self._pins.subtract(held)
                 self._pins = +self._pins
+                self.wake()
 
     def load(self, model: Model, device: torch.device | str) -> Any:
         """The model's module on `device`, built there unless it is resident; others leave to make room.
@@ -149,61 +153,155 @@ class Residency:
         Raises:
             ModelError: it cannot be read, or is larger than the budget, alone or beside what is in use.
         """
-        key = _key(device_name(device), model)
+        key, leaving = _Key(device_name(device), told_apart(model)), list[_Slot]()
         with self._changed:
-            while (slot := self._slots.get(key)) is not None and not slot.ready:
+            while not ((slot := self._slots.get(key)) and slot.ready):
+                if slot is None and (found := self._make_room(key, model.size)) is not None:
+                    leaving = found
+                    slot = self._slots[key] = _Slot(model.size, next(self._clock))
+                    break
                 self._changed.wait()
-            if slot is not None:
+            if slot.ready:
                 slot.used = next(self._clock)
                 self._tell("reused", key, slot.bytes)
-                return slot.module
-            size = model.size
-            self._make_room(key, size)
-            slot = self._slots[key] = _Slot(size, next(self._clock))
+        if not slot.ready:
+            self._let_go(leaving)
+            self._build(key, slot, lambda build: self.retrying(build, key.device), None)
+        self.backend.follow(slot.arrival, key.device)
+        return slot.module
+
+    def ahead(self, model: Model, device: torch.device | str, stopped: Callable[[], bool]) -> bool:
+        """Builds a model that a coming step needs, beside what the device computes; whether it is there then.
+
+        It waits for its turn: all that earlier steps need is there, and the room for it is free or is held by models
+        that its own step would evict for it, which nobody needs sooner. So it costs no copy that could be spared.
+
+        Args:
+            model: what to build.
+            device: where.
+            stopped: asked during the building; once it says so, Cancelled is raised.
+
+        Raises:
+            Cancelled: it was stopped.
+            ModelError: as `load`; whatever else the building raises.
+        """
+        key = _Key(device_name(device), told_apart(model))
+        with self._changed:
+            if key in self._slots:
+                return True
+            if self._tight[key.device] or (leaving := self._leaving_for(key)) is None:
+                return False
+            left = [self._evict(other) for other in leaving]
+            slot = self._slots[key] = _Slot(model.size, next(self._clock), ahead=True)
+        self._let_go(left)
+        self._build(key, slot, lambda build: build(), stopped)
+        return True
+
+    def _build(
+        self, key: _Key, slot: _Slot, attempt: Callable[[Callable[[], Any]], Any], stopped: Callable[[], bool] | None
+    ) -> None:
+        """Fills a slot that was reserved, or takes it away."""
+
+        def build() -> Any:
+            with self.backend.copying(key.device, stopped) as arrival:
+                return key.model.build(key.device), arrival
+
         try:
-            module = self.retrying(lambda: model.build(key.device), key.device)
+            module, arrival = attempt(build)
         except BaseException:
             with self._changed:
                 del self._slots[key]
-                self._changed.notify_all()
+                self.wake()
             raise
         with self._changed:
-            slot.module, slot.ready = module, True
-            self._tell("built", key, slot.bytes)
+            slot.module, slot.arrival, slot.ready = module, arrival, True
+            self._tell("prefetched" if slot.ahead else "built", key, slot.bytes)
+            self.wake()
+
+    def _leaving_for(self, key: _Key) -> list[_Key] | None:
+        """Who leaves for a model that is built ahead; None if it is not its turn."""
+        turn = self._uses.next(key.model)
+        here = {other: slot for other, slot in self._slots.items() if other.device == key.device}
+        sooner = [here.get(_Key(key.device, model)) for model in self._uses.before(turn)]
+        if not self._uses.now < turn < math.inf or not all(slot is not None and slot.ready for slot in sooner):
+            return None
+        leaving: list[_Key] = []
+        excess = sum(slot.bytes for slot in here.values()) + key.model.size - self.budget(key.device)
+        for other in self._leaving(list(here), turn):
+            if excess <= 0:
+                break
+            if not here[other].ready or self._pins[other] or self._uses.next(other.model) <= turn:
+                return None
+            leaving.append(other)
+            excess -= here[other].bytes
+        return leaving if excess <= 0 else None
+
+    def changed(self, since: int, stopped: Callable[[], bool]) -> int:
+        """Waits until something happened since that count of happenings, or `stopped`; returns the count of now."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._changes != since or stopped())
+            return self._changes
+
+    def wake(self) -> None:
+        """Lets whoever waits look again."""
+        with self._changed:
+            self._changes += 1
             self._changed.notify_all()
-        return module
 
     def retrying(self, compute: Callable[[], T], device: torch.device | str) -> T:
-        """Computes; if memory runs out, evicts all that no node holds, and tries once again.
+        """Computes; if memory runs out, evicts all that no node holds, and tries once again, with nothing built ahead.
 
         Raises:
             ModelError: there was too little memory the second time as well.
         """
         name = device_name(device)
-        for first in (True, False):
+        try:
+            return compute()
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+        # out here the error is gone, and with its traceback the tensors of the frames that failed
+        with self._alone(name):
+            self.release(name)
             try:
                 return compute()
             except (MemoryError, RuntimeError) as error:
-                if not _ran_out(error):
+                if not ran_out(error):
                     raise
-                said = (str(error).splitlines() or [type(error).__name__])[0]
-            # out here the error is gone, and with its traceback the tensors of the frames that failed
-            if first:
-                self.release(name)
+                said, asked = (str(error).splitlines() or [type(error).__name__])[0], asked_for(error)
+        wanted = f"; {amount(asked)} were asked for at once" if asked is not None else ""
         raise ModelError(
             f"out of memory on {name}, even with all other models evicted: {said}\n"
-            f"    {self._figures(name)}; use smaller pictures or batches, or models of fewer bits (fp16)"
+            f"    {self._figures(name)}{wanted}; use smaller pictures or batches, or models of fewer bits (fp16)"
         )
+
+    @contextmanager
+    def _alone(self, device: str) -> Iterator[None]:
+        """Nothing is built ahead on a device meanwhile, and what was being built is there or was given up."""
+        with self._changed:
+            self._tight[device] += 1
+            slots = self._slots
+            self._changed.wait_for(
+                lambda: all(slot.ready or not slot.ahead for key, slot in slots.items() if key.device == device)
+            )
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._tight[device] -= 1
+                self.wake()
 
     def release(self, device: torch.device | str | None = None) -> int:
         """Evicts every model that no node holds, on one device or on all, and returns the bytes they took."""
         name = device_name(device) if device is not None else None
         with self._changed:
-            freed = sum(self._evict(key) for key in self._idle(name))
+            left = [self._evict(key) for key in self._idle(name)]
+        freed = sum(slot.bytes for slot in left)
+        self._let_go(left)
         if self._relief is not None:
             self._relief()
         gc.collect()  # modules and tracebacks in circles would keep their tensors
-        _give_back()
+        self.backend.give_back()
         return freed
 
     def resident(self, device: torch.device | str) -> dict[Model, int]:
@@ -212,91 +310,87 @@ class Residency:
         with self._changed:
             return {key.model: slot.bytes for key, slot in self._slots.items() if key.device == name}
 
+    def limit(self, size: int | None) -> None:
+        """The bytes that models may take on each device whose budget was not given at the beginning; None: a share."""
+        with self._changed:
+            self._cap = size
+
     def budget(self, device: torch.device | str) -> int:
         """The bytes that models may take on a device; measured at the first question, unless it was given."""
         name = device_name(device)
         with self._changed:
-            if name not in self._budgets:
-                self._budgets[name] = int(free_bytes(name) * (CPU_SHARE if name == "cpu" else SHARE))
-            return self._budgets[name]
+            if name in self._budgets:
+                return self._budgets[name]
+            if self._cap is not None:
+                return self._cap
+            if name not in self._shares:
+                self._shares[name] = int(self.backend.free(name) * (CPU_SHARE if name == "cpu" else SHARE))
+            return self._shares[name]
 
-    def _make_room(self, key: _Key, size: int) -> None:
-        device, budget = key.device, self.budget(key.device)
-        if size > budget:
+    def judge(self, model: Model, devices: Sequence[str]) -> None:
+        """Refuses a model that can never be on any of these devices.
+
+        Raises:
+            ModelError: it is larger than their budgets.
+        """
+        name, size = max(devices, key=self.budget), model.size
+        if size > (budget := self.budget(name)):
             raise ModelError(
-                f"{key.model!r:.100} takes {amount(size)}, more than the {amount(budget)} that models may take on "
-                f"{device}\n    raise the budget (--vram), use a model of fewer bits (fp16), or another device"
+                f"{model!r:.100} takes {amount(size)}, more than the {amount(budget)} that models may take on "
+                f"{name}\n    raise the budget (--vram), use a model of fewer bits (fp16), or another device"
             )
+
+    def _make_room(self, key: _Key, size: int) -> list[_Slot] | None:
+        """Evicts until a model fits; None if that must wait until what is being built beside can be evicted."""
+        device, budget = key.device, self.budget(key.device)
+        self.judge(key.model, (device,))
         excess = sum(self.resident(device).values()) + size - budget
         if excess <= 0:
-            return
-        leaving = sorted(self._idle(device), key=self._order)
+            return []
+        leaving = self._leaving(self._idle(device))
         if sum(self._slots[other].bytes for other in leaving) < excess:
+            if any(not slot.ready and slot.ahead for other, slot in self._slots.items() if other.device == device):
+                return None
             raise ModelError(
                 f"{key.model!r:.100} takes {amount(size)}, and what is in use leaves no room for it on {device}\n"
                 f"    {self._figures(device)}; raise the budget (--vram), or use models of fewer bits (fp16)"
             )
+        left: list[_Slot] = []
         while excess > 0:
-            excess -= self._evict(leaving.pop(0))
-        _give_back()
+            left.append(self._evict(leaving.pop(0)))
+            excess -= left[-1].bytes
+        return left
 
-    def _order(self, key: _Key) -> tuple[float, int]:
-        """First those needed last; among equals the one that was used longest ago."""
-        uses = self._uses.get(key.model, [])
-        at = bisect_left(uses, self._step)
-        return -(uses[at] if at < len(uses) else math.inf), self._slots[key].used
+    def _leaving(self, keys: Iterable[_Key], since: float | None = None) -> list[_Key]:
+        return self._uses.leaving(keys, lambda key: key.model, lambda key: self._slots[key].used, since)
 
     def _idle(self, device: str | None) -> list[_Key]:
         here = [(key, slot) for key, slot in self._slots.items() if device in (None, key.device)]
         return [key for key, slot in here if slot.ready and self._pins[key] == 0]
 
-    def _evict(self, key: _Key) -> int:
-        size = self._slots.pop(key).bytes
-        self._tell("evicted", key, size)
-        return size
+    def _evict(self, key: _Key) -> _Slot:
+        slot = self._slots.pop(key)
+        self._tell("evicted", key, slot.bytes)
+        return slot
+
+    def _let_go(self, left: list[_Slot]) -> None:
+        """Gives up evicted modules once their device is done with them: until then their memory is not free."""
+        for slot in left:
+            self.backend.wait(slot.passed)
+            slot.module = None
 
     def _figures(self, device: str) -> str:
-        taken, budget = sum(self.resident(device).values()), self.budget(device)
-        return f"{amount(taken)} of {amount(budget)} taken by models, {amount(free_bytes(device))} free on the device"
+        there = sorted(self.resident(device).items(), key=lambda item: -item[1])
+        taken, budget = sum(size for _, size in there), self.budget(device)
+        named = ", ".join(f"{called(model)} {amount(size)}" for model, size in there[:TOLD])
+        more = f" and {len(there) - TOLD} more" if len(there) > TOLD else ""
+        free = amount(self.backend.free(device))
+        return f"{amount(taken)} of {amount(budget)} taken by models{f' ({named}{more})' * bool(there)}, {free} free"
 
-    def _tell(self, action: Literal["built", "reused", "evicted"], key: _Key, size: int) -> None:
+    def _tell(self, action: Action, key: _Key, size: int) -> None:
         if self._listen is not None:
             resident = sum(self.resident(key.device).values())
             self._listen(Moved(action, key.model, key.device, size, resident))
-
-
-def models_in(value: Any) -> tuple[Model, ...]:
-    """The models that a value holds: leaves of recipes, of fields, lists, tuples and dictionaries; each once."""
-    found: dict[Model, None] = {}
-    seen: set[int] = set()
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, Model):
-            found[_key("", item).model] = None
-            continue
-        kind: type = type(item)
-        names = _fields(kind)
-        if names == () or id(item) in seen:
-            continue
-        seen.add(id(item))
-        if names is not None:
-            inside = [getattr(item, name) for name in names]
-        else:
-            inside = [*item, *item.values()] if isinstance(item, dict) else list(item)
-        stack.extend(reversed(inside))
-    return tuple(found)
-
-
-@functools.cache
-def _fields(kind: type) -> tuple[str, ...] | None:
-    """The fields to look into; none for what holds no models; None for a collection."""
-    if issubclass(kind, (list, tuple, dict)):
-        return None
-    data = kind.__module__ == values.__name__ and not issubclass(kind, Recipe)  # pictures, tables: never a recipe
-    if data or not dataclasses.is_dataclass(kind):
-        return ()
-    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def computing() -> AbstractContextManager[Any]:
@@ -304,96 +398,3 @@ def computing() -> AbstractContextManager[Any]:
     import torch
 
     return torch.no_grad()
-
-
-def device_name(device: torch.device | str) -> str:
-    """One name for one device: "cuda" is "cuda:0"."""
-    name = str(device)
-    return "cuda:0" if name == "cuda" else name
-
-
-def default_device() -> str:
-    """The fastest device there is."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda:0"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def devices() -> list[Device]:
-    """All devices there are, the default one first."""
-    import torch
-
-    found = [Device("cpu", f"{platform.machine()}, {torch.get_num_threads()} threads", free_bytes("cpu"))]
-    if torch.backends.mps.is_available():
-        found.append(Device("mps", "Apple GPU", free_bytes("mps")))
-    for index in range(torch.cuda.device_count()):
-        name = f"cuda:{index}"
-        found.append(Device(name, torch.cuda.get_device_name(index), free_bytes(name)))
-    first = default_device()
-    return sorted(found, key=lambda device: device.name != first)
-
-
-def free_bytes(device: str) -> int:
-    """The memory that a device could give now."""
-    if device.startswith("cuda"):
-        import torch
-
-        if torch.cuda.is_available():
-            return int(torch.cuda.mem_get_info(device)[0])
-    if device == "mps":
-        import torch
-
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return _free_ram()
-
-
-def _free_ram() -> int:
-    lines = _text("/proc/meminfo").splitlines()
-    told = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    # elsewhere than on Linux: half of what is built in, or a guess
-    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if hasattr(os, "sysconf") else 4 * 2**30
-    free = told[0] if told else half
-    limit, used = _text("/sys/fs/cgroup/memory.max").strip(), _text("/sys/fs/cgroup/memory.current").strip()
-    # a container sees the host's memory in /proc, and is killed at its own limit
-    return min(free, max(int(limit) - int(used), 0)) if limit.isdecimal() and used.isdecimal() else free
-
-
-def _text(path: str) -> str:
-    with suppress(OSError):
-        return Path(path).read_text()
-    return ""
-
-
-def amount(size: float) -> str:
-    """Bytes as people read them: "6.9 GB", "35 MB"."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}" if size < 10 * scale else f"{size / scale:.0f} {unit}"
-    return f"{size:.0f} bytes"
-
-
-def _key(device: str, model: Model) -> _Key:
-    try:
-        hash(model)
-    except TypeError as error:
-        raise PluginError(
-            f"{type(model).__name__} cannot be told from other models: {error}\n"
-            f"    make it a frozen dataclass of hashable fields: tuples instead of lists, no tensors"
-        ) from error
-    return _Key(device, model)
-
-
-def _ran_out(error: BaseException) -> bool:
-    torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
-        return True
-    return any(sign in str(error).lower() for sign in OUT_OF_MEMORY)
-
-
-def _give_back() -> None:
-    """Hands freed blocks back to the device: in pieces of the old models' shapes they would not fit the new one."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

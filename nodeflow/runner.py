@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nodeflow.cache import Cache
 from nodeflow.calls import Callee, Wanted, guarded
+from nodeflow.demands import CLEAR, Blocked, Demand, OneByOne
+from nodeflow.devices import default_device, device_names, farewell, gone
 from nodeflow.document import Wire
-from nodeflow.errors import Cancelled, GraphError, Problem, RunError, told
-from nodeflow.events import Began, Ended, Event, Failed, Finished, Reused, Started
+from nodeflow.errors import Cancelled, GraphError, Problem, RunError, let_go, told
+from nodeflow.events import Began, Ended, Event, Failed, Finished, Made, Reused, Started
+from nodeflow.files import judged_by
+from nodeflow.foresight import Foresight, Outlook
 from nodeflow.graph import Graph, Step
 from nodeflow.identity import name_of
-from nodeflow.residency import Residency, default_device, models_in
-from nodeflow.session import Aside, Cancel, Permissions, RunContext
+from nodeflow.lanes import Lanes
+from nodeflow.leaves import models_in
+from nodeflow.loading import Loader
+from nodeflow.residency import Residency
+from nodeflow.results import Results
+from nodeflow.session import Aside, Cancel, Permissions, RunContext, ends_the_run
 from nodeflow.spec import NodeSpec
 
-FORESIGHT = 64
-"""How many coming nodes are asked which models they will need: eviction looks ahead, and stays linear."""
 TRACE = 20
 """Frames of a failed node's traceback that are told, the innermost."""
 
@@ -31,22 +38,36 @@ class Engine:
     Args:
         cache: results; in memory only, 1 GiB, if None.
         residency: models; each device's own budget if None.
-        device: where nodes compute; the best there is if None, chosen when a node first asks.
+        device: where nodes compute; the best there is if None, chosen when a node first asks. Of several, such as
+            "cuda:0,cuda:1", each computes nodes that do not need each other's results, at the same time.
+        prefetch: whether models of coming nodes are loaded while a node computes, where a device can do both at once.
     """
 
     def __init__(
-        self, *, cache: Cache | None = None, residency: Residency | None = None, device: str | None = None
-    ) -> None:
+        self, *, cache: Cache | None = None, residency: Residency | None = None, device: str | None = None,
+        prefetch: bool = True,
+    ) -> None:  # fmt: skip
         self.cache = cache if cache is not None else Cache(None, 2**30, 0)
         self.residency = residency if residency is not None else Residency(relief=self.cache.shed)
-        self._device = device
+        self.prefetch = prefetch
+        self._devices = () if device is None else device_names(device)
         self._callees: dict[str, Callee] = {}
 
     @property
+    def several(self) -> bool:
+        """Whether nodes compute on more than one device."""
+        return len(self._devices) > 1
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Where nodes compute."""
+        self._devices = self._devices or (default_device(),)
+        return self._devices
+
+    @property
     def device(self) -> str:
-        if self._device is None:
-            self._device = default_device()
-        return self._device
+        """Where nodes compute, or the first of several places."""
+        return self.devices[0]
 
     def callee(self, spec: NodeSpec) -> Callee:
         """The function behind a spec, imported when first needed.
@@ -91,12 +112,8 @@ class Engine:
         return run.events()
 
 
-class _Blocked(Exception):
-    """A node cannot be computed because one above it failed."""
-
-
-Demand = tuple[str, bool]
-"""A node, and whether its result is wanted or its name alone."""
+class _Gone(Exception):
+    """A device can no longer be used: the run is over."""
 
 
 class _Run:
@@ -111,20 +128,14 @@ class _Run:
         self.order = graph.needed(targets)
         self.names: dict[str, str] = {}
         self.wanted: dict[str, Wanted] = {}
-        self.results: dict[str, tuple[Any, ...]] = {}
-        self.done: set[str] = set()
-        self.failed: set[str] = set()
+        self.results = Results(graph, self.order, targets)
         self.ran = self.reused = self.broken = 0
-        self.positions: dict[str, dict[str, int]] = {}
-        self.places: dict[str, int] = {}
-        self.parents = {name: graph.steps[name].parents() for name in self.order}
-        self.users = users = dict.fromkeys(self.order, 0)
-        for parents in self.parents.values():
-            for node in parents:
-                users[node] += 1
-        self.handed_out = {name: place for name, place in graph.outputs.items() if place[0] in users}
-        for node in (*targets, *(node for node, _ in self.handed_out.values())):
-            users[node] += 1
+        self.foresight = Foresight(graph, self.results, self.names, self.wanted, engine.cache.has)
+        self.loader: Loader | None = None
+        self.unsaid: dict[str, list[str]] = {}
+        """The outputs of each node that are not handed out yet."""
+        for name, (node, _) in self.results.outputs.items():
+            self.unsaid.setdefault(node, []).append(name)
 
     def events(self) -> Iterator[Event]:
         began = time.monotonic()
@@ -132,15 +143,22 @@ class _Run:
         yield Began(len(self.order))
         try:
             self._name_what_is_known()
-            for target in self.targets:
-                yield from self._demand(target)
-                self._let_go((target,))
+            demand = Lanes(self, self.engine.devices).demand if self.engine.several else OneByOne(self).demand
+            for at, target in enumerate(self.targets):
+                yield from demand(target, self.targets[at + 1 :])
+                self.results.let_go((target,))
+            while lost := self.results.lost():
+                yield from demand(lost[0], ())
         except Cancelled:
             cancelled = True
+        except _Gone:
+            pass  # told as its node's failure
         finally:
+            if self.loader is not None:
+                self.loader.stop()
             self.engine.residency.expect(())
-        made = {name: place for name, place in self.handed_out.items() if place[0] in self.results}
-        outputs = {name: self._take(Wire(*place)) for name, place in made.items()}
+        made = {name: place for name, place in self.results.outputs.items() if place[0] in self.results.entries}
+        outputs = {name: self.results.take(Wire(*place)) for name, place in made.items()}
         names = {name: self.names[node] for name, (node, _) in made.items()}
         seconds = time.monotonic() - began
         yield Ended(seconds, self.ran, self.reused, self.broken, cancelled, names, outputs)
@@ -157,84 +175,75 @@ class _Run:
             except KeyError:
                 continue
 
-    def _demand(self, target: str) -> Iterator[Event]:
-        """Computes one target. Each entry of the stack has what must be there before it goes on, the next one last."""
-        stack: list[tuple[str, bool, list[Demand]]] = [(target, True, [])]
-        steps, names, done, failed = self.graph.steps, self.names, self.done, self.failed
-        while stack:
-            name, whole, first = stack[-1]
-            if name in done or name in failed or (not whole and name in names):
-                stack.pop()
-                continue
-            if self.cancel.pressed:
-                raise Cancelled
-            try:
-                if first:
-                    if self._lacking(first[-1:]):
-                        stack.append((*first[-1], []))
-                    else:
-                        first.pop()
-                    continue
-                step = steps[name]
-                first += reversed(self._prepare(step) if name not in names else [])
-                if first or not whole:
-                    continue
-                hit = self.engine.cache.get(names[name])
-                if hit is not None and len(hit) == len(step.spec.outputs):
-                    self.reused += 1
-                    self._keep(name, hit)
-                    yield Reused(name)
-                    continue
-                first += reversed(self._parents(step))
-            except _Blocked:
-                failed.add(name)
-                self._let_go(self.parents[name])
-                continue
-            except (KeyboardInterrupt, Cancelled):
+    def settle(self, name: str, whole: bool, first: list[Demand]) -> list[Event]:
+        """Names a node and takes its result from the cache, or adds to `first` what must be there before; backwards."""
+        step = self.graph.steps[name]
+        try:
+            first += reversed(self._prepare(step) if name not in self.names else [])
+            if first or not whole:
+                return []
+            hit = self.engine.cache.find(self.names[name])
+            if hit is not None and len(hit.result) == len(step.spec.outputs):
+                self.reused += 1
+                self.results.keep(name, hit)
+                return [Reused(name), *(self._made(name) if name in self.unsaid else ())]
+            first += reversed(self._parents(step))
+        except Blocked:
+            self.results.fail(name)
+        except BaseException as error:
+            if ends_the_run(error):
                 raise
-            except BaseException as error:
-                yield self._fail(step, error)
-                continue
-            if not first:
-                yield from self._compute(step)
+            return [self._fail(step, error)]
+        return []
 
     def _prepare(self, step: Step) -> list[Demand]:
         """Names a step's result, or says what must be done first: results that it asks about, names of the rest."""
         spec = step.spec
         asked = [(wire.node, True) for port, wire in step.wires() if port in spec.asks]
-        if missing := self._lacking(asked):
+        if missing := self.lacking(asked):
             return missing
         callee = self.engine.callee(spec)
         needs, identity = callee.mark.needs, callee.mark.identity
         wanted = self.wanted.get(step.id, _all)
         content = ""
         if needs is not None or identity is not None:
-            given = callee.arguments(step, self._take, lambda port, _: port in spec.asks)
+            given = callee.arguments(step, self.results.take, lambda port, _: port in spec.asks)
             if needs is not None:
                 wanted = self.wanted[step.id] = _only(callee.needed(step, given), spec.asks)
             if identity is not None:
-                content = str(callee.ask(identity, given))
+                content = self._content(callee, identity, given)
         if spec.effect:
             content += f" {self.permissions.out.resolve()}"
-        if missing := self._lacking([(node, False) for node in self._inputs(step, wanted)]):
+        if missing := self.lacking([(node, False) for node in self._inputs(step, wanted)]):
             return missing
         names = self.names
         names[step.id] = name_of(step, names, content=content, wanted=None if wanted is _all else wanted)
         return []
 
-    def _lacking(self, demands: list[Demand]) -> list[Demand]:
+    def _content(self, callee: Callee, identity: Callable[..., Any], given: Mapping[str, Any]) -> str:
+        """What a node's `identity` says. Paths are judged here, as `ctx.read` would, before any file is opened."""
+        for port in callee.asks_of[identity]:
+            value = given.get(port)
+            for path in value if isinstance(value, list) else (value,):
+                if isinstance(path, Path):
+                    self.permissions.readable(path)
+        with judged_by(self.permissions.readable):
+            return str(callee.ask(identity, given))
+
+    def lacking(self, demands: Sequence[Demand]) -> list[Demand]:
+        """Which of these are not there; raises Blocked if one never will be."""
         missing = []
         for node, whole in demands:
-            if node in self.failed:
-                raise _Blocked
-            if node not in (self.results if whole else self.names):
+            if node in self.results.failed:
+                raise Blocked
+            if node not in (self.results.entries if whole else self.names):
                 missing.append((node, whole))
         return missing
 
     def _parents(self, step: Step) -> list[Demand]:
         """The results that a step lacks to be computed."""
         wanted = self.wanted.get(step.id, _all)
-        return self._lacking([(node, True) for node in self._inputs(step, wanted)])
+        return self.lacking([(node, True) for node in self._inputs(step, wanted)])
 
     def _inputs(self, step: Step, wanted: Wanted) -> Iterator[str]:
         for port, value in step.inputs.items():
@@ -246,103 +255,105 @@ class _Run:
                     if type(item) is Wire and wanted(port, index):
                         yield item.node
 
-    def _take(self, wire: Wire) -> Any:
-        values = self.results[wire.node]
-        if len(values) == 1:
-            return values[0]
-        spec = self.graph.steps[wire.node].spec
-        positions = self.positions.get(spec.id)
-        if positions is None:
-            positions = self.positions[spec.id] = {port.name: index for index, port in enumerate(spec.outputs)}
-        return values[positions[wire.output]]
-
-    def _keep(self, name: str, values: tuple[Any, ...]) -> None:
-        """Keeps a result until the last node that may take it is done."""
-        self.done.add(name)
-        self.results[name] = values
-        self._let_go(self.parents[name])
-
-    def _let_go(self, nodes: Iterable[str]) -> None:
-        """Says that one user less waits for each of these; what nobody waits for any more is dropped."""
-        users = self.users
-        for node in nodes:
-            users[node] -= 1
-            if not users[node]:
-                self._drop(node)
-
-    def _drop(self, node: str) -> None:
-        stack = [node]
-        while stack:
-            node = stack.pop()
-            self.results.pop(node, None)
-            if node in self.done or node in self.failed:
-                continue
-            for parent in self.parents[node]:  # it never will be computed, so it takes nothing either
-                self.users[parent] -= 1
-                if not self.users[parent]:
-                    stack.append(parent)
+    def _made(self, node: str) -> Iterator[Event]:
+        """Hands out a node's outputs as soon as it has its result: what comes later may end the process."""
+        for name in self.unsaid.pop(node):
+            place = self.results.outputs[name]
+            yield Made(name, self.names[node], self.results.take(Wire(*place)))
 
     def _fail(self, step: Step, error: BaseException) -> Failed:
-        self.failed.add(step.id)
+        self.results.fail(step.id)
         self.broken += 1
-        self._let_go(self.parents[step.id])
         if isinstance(error, RunError):
             return Failed(step.id, error.message, error.port)
-        return Failed(step.id, told(error), None, "".join(traceback.format_exception(error, limit=-TRACE)))
+        if gone(error):
+            return Failed(step.id, farewell(error))
+        trace = "".join(traceback.format_exception(error, limit=-TRACE))
+        let_go(error)
+        return Failed(step.id, told(error), None, trace)
 
-    def _compute(self, step: Step) -> Iterator[Event]:
+    def compute(self, step: Step) -> Iterator[Event]:
+        """Computes a node whose inputs are there."""
         yield Started(step.id)
         began = time.monotonic()
-        aside: Aside | None = None
-        if step.spec.context:
-            aside = Aside(lambda emit: self._call(step, emit), self.cancel)
-            yield from aside.events()  # outside `try`: a GeneratorExit here is the reader's, inside it is the node's
-        try:
-            values = aside.result() if aside is not None else self._call(step, None)
-        except (KeyboardInterrupt, Cancelled):
-            raise
-        except BaseException as error:
-            yield self._fail(step, error)
+        if not step.spec.context:
+            yield from self.conclude(step, began, lambda: self._call(step))
             return
-        seconds = time.monotonic() - began
-        self.engine.cache.put(self.names[step.id], values, seconds)
-        self.ran += 1
-        self._keep(step.id, values)
-        yield Finished(step.id, seconds)
+        device = self.engine.device
+        aside = Aside(lambda emit: self.call_on(device, step, emit), self.cancel)
+        yield from aside.events()  # outside `try`: a GeneratorExit here is the reader's, inside it is the node's
+        yield from self.conclude(step, began, aside.result, aside=True)
 
-    def _call(self, step: Step, emit: Callable[[Event], None] | None) -> tuple[Any, ...]:
-        """Calls the node; with `emit` it gets a context that reports there."""
-        engine, cancel, callee = self.engine, self.cancel, self.engine.callee(step.spec)
-        given = callee.arguments(step, self._take, self.wanted.get(step.id, _all))
-        if emit is None:
-            with guarded():
-                return callee.results(step, callee.function(**given))
-        self._foresee(step)
-        device = engine.device
+    def conclude(
+        self, step: Step, began: float, result: Callable[[], tuple[Any, ...]], *, aside: bool = False
+    ) -> Iterator[Event]:
+        """Keeps what a node came to, or tells its failure; `result` computes it here, or was computed aside."""
+        try:
+            values = result()
+            seconds = time.monotonic() - began
+            self._judge(step, 'changed its input "{}" in place', "work on a copy, such as image.pixels.clone()")
+            entry = self.engine.cache.put(self.names[step.id], values, seconds)
+        except BaseException as error:
+            if self.results.damaged(step.id):
+                self.results.give_up_damaged()
+                self.engine.cache.sift()
+            if ends_the_run(error, aside):
+                raise
+            yield self._fail(step, error)
+            if gone(error):
+                raise _Gone from error
+            return
+        self.ran += 1
+        self.results.keep(step.id, entry)
+        yield Finished(step.id, seconds)
+        if step.id in self.unsaid:
+            yield from self._made(step.id)
+
+    def _judge(self, step: Step, message: str, cure: str) -> None:
+        """Raises RunError if an input was written to: it belongs to the engine, which gives it to others as well."""
+        if damaged := self.results.damaged(step.id):
+            port = next(port for port, wire in step.wires() if wire.node == damaged)
+            raise RunError(step.id, f"{message.format(port)}\n    {cure}")
+
+    def _given(self, step: Step) -> dict[str, Any]:
+        self._judge(step, 'its input "{}" was written to after it had been given', "the one before must give a copy")
+        return self.engine.callee(step.spec).arguments(step, self.results.take, self.wanted.get(step.id, _all))
+
+    def _call(self, step: Step) -> tuple[Any, ...]:
+        callee = self.engine.callee(step.spec)
+        with guarded():
+            return callee.results(step, callee.function(**self._given(step)))
+
+    def call_on(self, device: str, step: Step, emit: Callable[[Event], None]) -> tuple[Any, ...]:
+        """Calls a node with a context that reports to `emit`, computes on `device`, and loads models there."""
+        residency, callee, given = self.engine.residency, self.engine.callee(step.spec), self._given(step)
 
         def compute() -> Any:
-            with engine.residency.using(models_in(list(given.values())), device) as load, guarded():
+            with residency.using(models_in(list(given.values())), device) as load, guarded():
                 ctx = RunContext(
-                    step.id, emit=emit, cancel=cancel, permissions=self.permissions, load=load, device=device,
+                    step.id, emit=emit, cancel=self.cancel, permissions=self.permissions, load=load, device=device,
                     about=self.about, watched=self.previews,
                 )  # fmt: skip
                 return callee.function(**given, ctx=ctx)
 
-        return callee.results(step, engine.residency.retrying(compute, device))
+        with residency.backend.computing_on(device):
+            return callee.results(step, residency.retrying(compute, device))
 
-    def _foresee(self, step: Step) -> None:
-        """Tells residency which models the coming nodes will load, as far as their recipes are known."""
-        own = models_in([self._take(wire) for _, wire in step.wires() if wire.node in self.results])
-        if not own:
-            return
-        coming = [own]
-        self.places = self.places or {name: at for at, name in enumerate(self.order)}
-        at = self.places[step.id]
-        for name in self.order[at + 1 : at + 1 + FORESIGHT]:
-            if name not in self.results:
-                wires = [wire for _, wire in self.graph.steps[name].wires() if wire.node in self.results]
-                coming.append(models_in([self._take(wire) for wire in wires]))
-        self.engine.residency.expect(coming)
+    def foresee(self, demanded: Iterable[str]) -> Outlook:
+        """Looks ahead, and tells residency and the loader of coming models."""
+        plan, steps, residency = self.foresight.plan(demanded), self.graph.steps, self.engine.residency
+        if not any(coming.models for coming in plan):
+            return CLEAR
+        refused = self.foresight.refused(plan, partial(residency.judge, devices=self.engine.devices))
+        failed = [self._fail(steps[node], error) for node, error in refused.items() if self.results.waited_for(node)]
+        sources = [coming.node for coming in plan[1:] if coming.source and plan[0].models]
+        if failed or sources:
+            return Outlook(failed, sources)
+        residency.expect([coming.models for coming in plan])
+        if self.engine.prefetch and not self.engine.several and residency.backend.overlaps(self.engine.device):
+            self.loader = self.loader or Loader(residency, self.engine.device)
+            self.loader.follow([model for coming in plan for model in coming.models])
+        return CLEAR
 
 
 def _all(port: str, index: int | None) -> bool:

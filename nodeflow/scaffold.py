@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import keyword
+import os
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
+from tempfile import TemporaryDirectory
 
 from nodeflow import __version__
 from nodeflow.errors import GraphError, PluginError, Problem
@@ -22,18 +24,27 @@ def make_plugin(name: str, folder: Path) -> Path:
     """Writes the folder `nodeflow-NAME` of a new plugin below `folder`, and returns its path.
 
     Raises:
-        GraphError: the name cannot be a plugin's, or the folder is there already.
-        OSError: the folder cannot be written.
+        GraphError: the name cannot be a plugin's or is one's already, or the folder is there or cannot be written;
+            nothing is left behind.
     """
     check_name(name)
+    if taken := clash(name):
+        _refuse(name, f"the plugin of that name is installed ({taken})")
     target = folder / f"nodeflow-{name.replace('_', '-')}"
-    try:
-        target.mkdir(parents=True)
-    except FileExistsError:
-        raise GraphError(Problem(f"{target} is there already", "choose another name, or another --folder")) from None
+    if target.exists():
+        raise GraphError(Problem(f"{target} is there already", "choose another name, or another --folder"))
     words = {"name": name, "title": name.replace("_", " ").capitalize(), "package": f"nodeflow_{name}"}
     words |= {"distribution": target.name, "version": __version__}
-    _copy(files("nodeflow") / "templates" / "plugin", target, words)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as making:
+            _copy(files("nodeflow") / "templates" / "plugin", Path(making) / "made", words)
+            os.replace(Path(making) / "made", target)
+    except OSError as error:
+        told = f"{target} cannot be written: {error.strerror or error}"
+        raise GraphError(
+            Problem(told, "make room or give yourself the right to write there, or use --folder")
+        ) from error
     return target
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +15,7 @@ from typing import Any, TypeVar
 from nodeflow.context import Context, count
 from nodeflow.errors import Cancelled
 from nodeflow.events import Event, Previewed, Stepped
+from nodeflow.files import odd_kind
 from nodeflow.values import Composition, Image, Model, Recipe
 
 T = TypeVar("T")
@@ -49,9 +52,13 @@ class Permissions:
 
         Raises:
             PermissionError: it lies outside the folders that may be read.
+            ValueError: it leads to a pipe, a device or a socket, which a node could wait on for ever.
         """
         resolved = path.resolve()
         if any(resolved.is_relative_to(folder.resolve()) for folder in (*self.read, self.out)):
+            mode = resolved.stat().st_mode if resolved.exists() else stat.S_IFREG
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise ValueError(f'"{path}" is {odd_kind(mode)}, not a file\n    name a file')
             return resolved
         folders = ", ".join(str(folder) for folder in self.read)
         raise PermissionError(f'"{path}" lies outside the folders that a graph may read ({folders})')
@@ -68,6 +75,14 @@ class Permissions:
             raise PermissionError(f'"{name}" leads out of the output folder {self.out}')
         resolved.parent.mkdir(parents=True, exist_ok=True)
         return resolved
+
+
+def ends_the_run(error: BaseException, aside: bool = False) -> bool:
+    """Whether an error is no node's: a cancel, or Ctrl+C, which Python raises in the main thread and unless ignored."""
+    if isinstance(error, KeyboardInterrupt):
+        here = not aside and threading.current_thread() is threading.main_thread()
+        return here and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    return isinstance(error, Cancelled)
 
 
 class RunContext(Context):

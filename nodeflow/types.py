@@ -118,7 +118,7 @@ def accepts(target: PortType, source: PortType) -> str | None:
     Fits: the same type, a subclass, int into float, one T into list[T], any member of a union, and each member of a
     source union on its own. Nothing is coerced silently.
     """
-    if target == source or target.kind == "any" or source.kind == "any":
+    if target.kind == "any" or source.kind == "any":
         return None
     if source.kind == "union":
         misfit = next((item for item in source.items if accepts(target, item)), None)
@@ -133,7 +133,7 @@ def accepts(target: PortType, source: PortType) -> str | None:
     elif target.kind == "class":
         fits = source.kind == "class" and (source.name == target.name or target.name in source.bases)
     elif target.kind == "choice":
-        fits = source.kind == "choice" and set(map(repr, source.values)) <= set(map(repr, target.values))
+        fits = source.kind == "choice" and all(is_choice(target, value) for value in source.values)
     elif source.kind == "choice":
         fits = not any(fault(target, value) for value in source.values)
     else:
@@ -182,11 +182,16 @@ def _of_kind(target: PortType, value: JSON) -> bool:
         case "none":
             return value is None
         case "choice":
-            return any(value == choice and type(value) is type(choice) for choice in target.values)
+            return is_choice(target, value)
         case "form":
             return isinstance(value, dict)
         case _:
             return False
+
+
+def is_choice(target: PortType, value: JSON) -> bool:
+    """Whether a value is one of a choice's; to Python True is 1 and 1.0 is 1, here they are three."""
+    return any(value == choice and type(value) is type(choice) for choice in target.values)
 
 
 def beyond(target: PortType, value: JSON) -> str | None:

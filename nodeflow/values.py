@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ class Mask:
 class LatentSpace:
     """The space that an encoder, a denoiser and a decoder share: latents of one are refused by another.
 
-    `factor` is pixels per latent cell along each side; `channels` is the depth of a cell.
+    `factor` is pixels per latent cell along each side; `channels` is the depth of a cell; `side` is the side in pixels
+    of the pictures that its decoder knows, if it knows no others (two spaces do not differ by it).
     """
 
     name: str
     channels: int
     factor: int
+    side: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.name
@@ -189,6 +191,17 @@ class Model(Recipe, ABC):
             ModelError: the file is absent, damaged, or of another architecture.
         """
 
+    def lay_out(self) -> Any:
+        """What `build` returns, its tensors on the meta device: shapes from the header, and no weight read.
+
+        `nodeflow plan` rehearses a run with it; a model that cannot do so is not known before it runs.
+
+        Raises:
+            NotImplementedError: this model cannot be laid out.
+            ModelError: as `build`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no lay_out")
+
 
 class TextEncoder(Recipe):
     """Loads to `(texts: Sequence[str]) -> TextEmbedding`."""
@@ -220,13 +233,19 @@ class Dataset(Composition):
 
     `batch` gives the examples of that training step as a dict of tensors and lists, size items each: "pictures"
     [B, C, H, W] in 0..1, "captions" list[str], "latents" [B, C, H, W], "ids" int64 [B, L], as far as it has them; the
-    same whenever it is asked. Captions may further come in several phrasings an example, "phrasings" list[list[str]].
+    same whenever it is asked. Captions may further come in several phrasings an example, "phrasings" list[list[str]],
+    the full one first; "regions" [B, K, h, w], 0..1, may tell for how much of a cell each of the K `answers` holds.
     """
 
     @property
     @abstractmethod
     def words(self) -> tuple[str, ...]:
         """Every word that a caption can hold, in a fixed order."""
+
+    @property
+    def answers(self) -> Mapping[str, tuple[str, ...]]:
+        """What "regions" say of a place: by question, the answers that exclude each other. Empty without regions."""
+        return {}
 
     @property
     @abstractmethod
@@ -248,9 +267,10 @@ class Trainable(Composition):
 class Objective(Composition):
     """What a training run minimises.
 
-    Loads to an object with `modules`, the loaded parts by name; `loss(batch, generator) -> scalar`, which draws from
-    the generator and from nothing else; and `finish(data, seen)`, called once with the trained weights in place, where
-    `data` is the loaded data set, of which so many examples have been seen.
+    Loads to an object with `modules`, the loaded parts by name (and what else learns, but is only needed in training);
+    `loss(batch, generator) -> scalar`, which draws from the generator and from nothing else; and `finish(data, seen)`,
+    called once with the trained weights in place, where `data` is the loaded data set, of which so many examples have
+    been seen.
     """
 
     @property

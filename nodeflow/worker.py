@@ -1,9 +1,9 @@
 """The engine behind a pipe: `python -m nodeflow.worker` reads requests and writes events, one JSON line each.
 
 Requests: {"do": "run", "id": 1, "graph": "<text of the file>", "name": "cat", "file", "folder", "out", "read", "until",
-"device", "cache", "previews"}; {"do": "cancel"} stops the run that is going; {"do": "quit"} and the end of the input
-end the process. Events are those of `nodeflow.events`, with "run": the request's id; a request that cannot be run is
-answered by {"event": "refused", "problems": [...]}. What nodes print goes to standard error.
+"device", "cache", "vram", "prefetch", "previews"}; {"do": "cancel"} stops the run that is going; {"do": "quit"} and the
+end of the input end the process. Events are those of `nodeflow.events`, with "run": the request's id; a request that
+cannot be run is answered by {"event": "refused", "problems": [...]}. What nodes print goes to standard error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import queue
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +22,13 @@ from typing import Any, TextIO
 from nodeflow.cache import Cache
 from nodeflow.catalog import Catalog, open_catalog
 from nodeflow.delivery import Delivery
+from nodeflow.devices import device_names, devices
 from nodeflow.document import parse
 from nodeflow.errors import GraphError, Problem, told
-from nodeflow.events import Ended, Event, Previewed
-from nodeflow.folders import cache_folder, model_folders
+from nodeflow.events import Event, Made, Previewed
+from nodeflow.folders import model_folders, results_folder, trouble_with
 from nodeflow.graph import build
-from nodeflow.residency import Residency, device_name, devices
+from nodeflow.residency import Residency
 from nodeflow.runner import Engine
 from nodeflow.session import Cancel, Permissions
 
@@ -64,12 +64,13 @@ class Worker:
         known = self._engines.get((kept, device))
         if known is not None:
             return known
-        if device not in (None, "cpu") and device_name(str(device)) not in (
-            names := [place.name for place in devices()]
-        ):
-            raise GraphError(Problem(f'there is no device "{device}" here', f"there are: {', '.join(names)}"))
+        if device not in (None, "cpu"):
+            there = [place.name for place in devices()]
+            for name in device_names(str(device)) or (str(device),):
+                if name not in there:
+                    raise GraphError(Problem(f'there is no device "{name}" here', f"there are: {', '.join(there)}"))
         packages = {plugin.module.partition(".")[0] for plugin in self.catalog.plugins} | {"nodeflow"}
-        folder = cache_folder() / "results" if kept else None
+        folder = results_folder() if kept else None
         results = Cache(folder, MEMORY, DISK, allowed=lambda module: module.partition(".")[0] in packages)
         engine = self._engines[kept, device] = Engine(cache=results, residency=self.residency, device=device)
         return engine
@@ -83,16 +84,15 @@ class Worker:
                     self._say({**event.as_json(), "run": run})
         except GraphError as error:
             self._say({"event": "refused", "problems": [fault.as_json() for fault in error.problems], "run": run})
-        except BaseException as error:  # a save_value hook, like a node, may raise anything
+        except BaseException as error:  # what nobody foresaw: the next request must be answered all the same
             problem = Problem(told(error)).as_json()
             self._say({"event": "refused", "problems": [problem], "trace": traceback.format_exc(), "run": run})
 
     def run(self, request: Mapping[str, Any], cancel: Cancel) -> Iterator[Event]:
-        """The events of one run, its outputs written before the last.
+        """The events of one run, each output written as soon as it is made: a later node may end the process.
 
         Raises:
             GraphError: the graph is wrong.
-            OSError: an output cannot be written.
         """
         text, file = request["graph"], request.get("file")
         folder = Path(request.get("folder") or Path.cwd())
@@ -100,18 +100,24 @@ class Worker:
         engine = self.engine(bool(request.get("cache", True)), request.get("device"))
         if not request.get("cache", True):
             engine.cache.clear()
+        engine.prefetch = bool(request.get("prefetch", True))
+        self.residency.limit(request.get("vram"))
         out = Path(request.get("out") or "outputs")
         if graph.outputs or any(step.spec.effect for step in graph.steps.values()):
             _prepare(out)
+        delivery = Delivery(self.catalog)
         permissions = Permissions(out, (*(Path(path) for path in request.get("read", [Path.cwd()])), *model_folders()))
         events = engine.run(
             graph, until=request.get("until"), permissions=permissions, about=text, cancel=cancel,
             previews=bool(request.get("previews")),
         )  # fmt: skip
         for event in events:
-            if isinstance(event, Ended):
-                yield from Delivery(self.catalog).deliver(event, out, request.get("name", "graph"), text)
-            yield event
+            if isinstance(event, Made):
+                name = request.get("name", "graph")
+                name += f"-{event.output}" if len(graph.outputs) > 1 else ""
+                yield delivery.deliver(event, out / name, text)
+            else:
+                yield event
 
 
 def serve(source: TextIO, say: Say) -> None:
@@ -150,13 +156,9 @@ def serve(source: TextIO, say: Say) -> None:
 
 def _prepare(out: Path) -> None:
     """Makes the output folder, so that a run of hours does not end at a folder that cannot be written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
+    if trouble := trouble_with(out):
         cure = "choose another output folder, or give yourself the right to write there"
-        raise GraphError(Problem(f"cannot write to {out}: {error.strerror}", cure)) from error
+        raise GraphError(Problem(f"cannot write to {out}: {trouble}", cure))
 
 
 def _request(line: str) -> Mapping[str, Any] | None:

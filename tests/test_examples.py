@@ -30,6 +30,13 @@ def test_an_example_checks_and_round_trips(path: Path) -> None:
     assert set(document.nodes) <= set(document.view.get("nodes", {})), "every node has its place in the editor"
 
 
+@pytest.mark.parametrize("path", GRAPHS, ids=name)
+def test_an_example_names_its_weights(path: Path) -> None:
+    for node, entry in parse(path.read_text("utf-8"), str(path)).nodes.items():
+        spec = open_catalog().get(entry.type)
+        assert set() == {port.name for port in spec.inputs if port.widget == "model"} - entry.inputs.keys(), node
+
+
 @pytest.mark.parametrize("path", [path for path in GRAPHS if path.parent.name == "graphs"], ids=name)
 def test_a_picture_of_the_example_stands_beside_it(path: Path) -> None:
     with Picture.open(path.with_suffix(".png")) as picture:

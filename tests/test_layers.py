@@ -10,13 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = tuple(
     """
-    errors values context types spec annotations nodes hooks probe folders files catalog jsontext document delta edits
-    diff schema subgraphs graph identity storage cache residency events calls session runner delivery worker client
-    reference scaffold testing cli
+    errors devices values leaves uses context types spec annotations nodes hooks probe folders choices kernels files
+    catalog jsontext document delta edits diff schema subgraphs graph identity storage contents cache residency
+    loading events calls session results foresight demands lanes runner plan delivery worker client reference scaffold
+    testing cli
     """.split()  # noqa: SIM905 # a line of words is easier to keep in order
 )
 ONLY_IN = {
-    "torch": {"context", "identity", "storage", "cache", "residency", "testing"},
+    "torch": {"context", "kernels", "identity", "storage", "contents", "residency", "devices", "plan", "testing"},
     "networkx": {"graph"},
     "pluggy": {"hooks", "catalog"},
     "triton": set[str](),
@@ -66,7 +67,43 @@ def test_the_engine_knows_no_plugin_no_qt_and_heavy_libraries_only_in_their_plac
     names = [(name.split(".")[0], quiet) for name, quiet in imports(path)]
     assert [] == [name for name, _ in names if name.startswith("nodeflow_")]
     allowed = {name for name, places in ONLY_IN.items() if layer(path) in places}
+    if is_fused(path):
+        allowed.add("triton")
     assert set() == {name for name, quiet in names if name in ONLY_IN and not quiet} - allowed
+
+
+def is_fused(path: Path) -> bool:
+    """Whether it is a `kernels/<op>/triton.py`, of which there is nothing but kernels and their launches."""
+    parts = path.relative_to(ROOT / "nodeflow").parts
+    return len(parts) == 3 and parts[0] == "kernels" and parts[2] == "triton.py"
+
+
+def at_once(path: Path) -> set[str]:
+    """What a file imports when it is imported itself: not what a function of it imports later."""
+    tree = ast.parse(path.read_text("utf-8"))
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    later = {id(node) for function in functions for node in ast.walk(function)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) not in later and isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif id(node) not in later and isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_fused_kernels_are_imported_only_when_one_runs() -> None:
+    fused = {f"nodeflow.kernels.{path.parent.name}.triton" for path in engine_files() if is_fused(path)}
+    assert fused
+    assert {} == {path: early for path in engine_files() if (early := at_once(path) & fused)}
+
+
+def test_kernels_know_nothing_of_the_engine_but_errors_folders_and_choices() -> None:
+    known = {"errors", "folders", "choices", "kernels"}
+    for path in engine_files():
+        if layer(path) == "kernels":
+            found = {name.split(".")[1] for name, _ in imports(path) if name.startswith("nodeflow.")}
+            assert set() == found - known, path
 
 
 def is_module(name: str) -> bool:
@@ -85,6 +122,18 @@ def test_the_engine_has_no_import_circles() -> None:
     assert [] == [knot for knot in nx.strongly_connected_components(links) if len(knot) > 1]
 
 
+def inner_names(path: Path) -> list[str]:
+    """What a plugin imports from within nodeflow; `nodeflow.kernels` and its public names are for everybody."""
+    tree = ast.parse((ROOT / "nodeflow" / "kernels" / "__init__.py").read_text("utf-8"))
+    (public,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    free = {"nodeflow.kernels", *(f"nodeflow.kernels.{name}" for name in public)}
+    return [name for name, _ in imports(path) if name.startswith("nodeflow.") and name not in free]
+
+
 def plugin_files() -> list[Path]:
     return sorted((ROOT / "plugins").rglob("*.py"))
 
@@ -93,7 +142,7 @@ def plugin_files() -> list[Path]:
 def test_a_plugin_uses_public_names_and_nobody_elses_nodes(path: Path) -> None:
     own = path.relative_to(ROOT / "plugins").parts[0]
     whole = [name for name, _ in imports(path)]
-    assert set() == {name.split(".")[1] for name in whole if name.startswith("nodeflow.")} & set(ORDER)
+    assert set() == {name.split(".")[1] for name in inner_names(path)} & set(ORDER)
     assert [] == [name for name in whole if name.split(".")[0] == "PySide6"]
     for name in whole:
         plugin, _, file = name.partition(".")
@@ -105,4 +154,4 @@ def test_a_plugin_uses_public_names_and_nobody_elses_nodes(path: Path) -> None:
 def test_mathematics_does_not_know_the_engine(path: Path) -> None:
     if path.stem.endswith(NODE_FILES):
         return
-    assert [] == [name for name, _ in imports(path) if name == "nodeflow" or name.startswith("nodeflow.")]
+    assert [] == [name for name, _ in imports(path) if name == "nodeflow"] + inner_names(path)

@@ -15,7 +15,7 @@ CURE = "run `nodeflow docs --out docs/reference` and commit what it writes"
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
     """The manual as it should be, of the plugins that this repository has."""
-    return manual_pages(open_catalog(), distribution="nodeflow")
+    return manual_pages(open_catalog(), distribution="nodeflow-engine")
 
 
 def test_the_manual_is_up_to_date(pages: dict[str, str]) -> None:
@@ -28,7 +28,9 @@ def test_the_manual_is_up_to_date(pages: dict[str, str]) -> None:
 def test_every_node_stands_in_it_once(pages: dict[str, str]) -> None:
     text = "\n".join(pages.values())
 
-    ours = {name for plugin in open_catalog().plugins if plugin.distribution == "nodeflow" for name in plugin.nodes}
+    ours = {
+        name for plugin in open_catalog().plugins if plugin.distribution == "nodeflow-engine" for name in plugin.nodes
+    }
     assert ours
     assert [] == [name for name in ours if text.count(f"\n## {name}\n") != 1]
 

@@ -28,7 +28,7 @@ def digest(function: str) -> str:
 
 
 def current() -> dict[str, list[str | int]]:
-    own = {plugin.name for plugin in open_catalog().plugins if plugin.distribution == "nodeflow"}
+    own = {plugin.name for plugin in open_catalog().plugins if plugin.distribution == "nodeflow-engine"}
     return {spec.id: [spec.version, digest(spec.function)] for spec in open_catalog() if spec.plugin in own}
 
 

@@ -1,6 +1,7 @@
 """The command line: a verb, then files.
 
-Errors go to standard error. Exit codes: 0 done, 1 a node failed, 2 the graph or the call is wrong, 130 interrupted.
+Errors go to standard error; with --json the last line on standard output says how the call ended as well. Exit codes: 0
+done, 1 a node failed or an output could not be written, 2 the graph or the call is wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import typer
 
 from nodeflow import __version__
 from nodeflow.catalog import Catalog
-from nodeflow.cli import checking, keeping, looking, making, output, running
+from nodeflow.cli import checking, keeping, kernels, looking, making, output, planning, running
 from nodeflow.cli.plain import Command, Group
-from nodeflow.errors import Cancelled, GraphError, NodeflowError, RunError
+from nodeflow.errors import Cancelled, GraphError, NodeflowError, Problem, RunError
 
 app = typer.Typer(
     name="nodeflow",
@@ -47,8 +48,8 @@ def _nodeflow(
 
 
 for _verb in (
-    running.run, checking.check, checking.diff, looking.nodes, looking.plugins, looking.schema, looking.docs,
-    keeping.cache, keeping.info,
+    running.run, checking.check, planning.plan, checking.diff, looking.nodes, looking.plugins, looking.schema,
+    looking.docs, keeping.cache, keeping.info, kernels.kernels,
 ):  # fmt: skip
     app.command(cls=Command)(_verb)
 app.add_typer(making.new, name="new")
@@ -63,14 +64,14 @@ def call(arguments: Sequence[str]) -> int:
     """Runs one command line; returns its exit code and lets no exception out."""
     output.prepare_streams()
     try:
-        code = _invoke(arguments)
+        code, problems = _invoke(arguments)
+        if problems and "--json" in arguments:
+            output.say_end(code, problems)
         output.flush()
     except output.PipeClosed:
         with suppress(OSError):  # or the interpreter would complain of the pipe when it flushes at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return output.PIPE_CLOSED
-    except (KeyboardInterrupt, Cancelled):
-        return output.INTERRUPTED
     except OSError as error:  # of standard output itself: a full disk
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -79,49 +80,60 @@ def call(arguments: Sequence[str]) -> int:
     return code
 
 
-def _invoke(arguments: Sequence[str]) -> int:
+def _invoke(arguments: Sequence[str]) -> tuple[int, Sequence[Problem]]:
+    """Runs one command line: its exit code, and what is to be told of it. To people it has been told already."""
     try:
         code = app(list(arguments), prog_name="nodeflow", standalone_mode=False)
-        return code if isinstance(code, int) else output.DONE
+        return code if isinstance(code, int) else output.DONE, ()
     except GraphError as error:
         output.tell(error)
-        return output.WRONG
+        return output.WRONG, error.problems
     except RunError as error:
-        output.warn(f"error: {error}")
-        return output.FAILED
+        return output.FAILED, _warned(str(error))
     except (NodeflowError, OSError) as error:
-        output.warn(f"error: {error}")
-        return output.WRONG
-    except typer.Abort:
-        return output.INTERRUPTED
+        return output.WRONG, _warned(str(error))
+    except (KeyboardInterrupt, Cancelled, typer.Abort):
+        return output.INTERRUPTED, (Problem("interrupted"),)
+    except SystemExit as error:  # the end of the terminal, or of all programs
+        return int(error.code or output.DONE), (Problem("ended from outside"),)
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own, of a class that has moved between its versions
             return _misused(error)
-        return _unexpected(error)
+        return output.FAILED, _unexpected(error)
 
 
-def _misused(error: Any) -> int:
+def _warned(text: str) -> tuple[Problem]:
+    output.warn(f"error: {text}")
+    message, _, cure = text.partition("\n")
+    return (Problem(message, cure.strip()),)
+
+
+def _misused(error: Any) -> tuple[int, Sequence[Problem]]:
     """Says what is wrong with the call. Without a command at all, typer's message is the help."""
     context = getattr(error, "ctx", None)
     message = error.format_message()
     if context is not None and message.startswith("Usage:"):
         output.say(message)
-        return output.DONE if not context.args else output.WRONG
+        return (output.DONE, ()) if not context.args else (output.WRONG, (Problem("there is no such call"),))
     words = message[:1].lower() + message[1:]
     output.warn(f"error: {words}")
+    cure = ""
     if context is not None:
         output.warn(f"    {context.get_usage().removeprefix('Usage: ')}")
-        output.warn(f"    `{context.command_path} --help` says more")
-    return output.WRONG
+        cure = f"`{context.command_path} --help` says more"
+        output.warn(f"    {cure}")
+    return output.WRONG, (Problem(words, cure),)
 
 
-def _unexpected(error: Exception) -> int:
+def _unexpected(error: Exception) -> tuple[Problem]:
+    message = f"nodeflow itself failed: {type(error).__name__}: {error}"
+    cure = "NODEFLOW_DEBUG=1 shows the trace; please report it with the output of `nodeflow info`"
     if "NODEFLOW_DEBUG" in os.environ:
         output.warn(traceback.format_exc().rstrip())
     else:
-        output.warn(f"error: nodeflow itself failed: {type(error).__name__}: {error}")
-        output.warn("    NODEFLOW_DEBUG=1 shows the trace; please report it with the output of `nodeflow info`")
-    return output.FAILED
+        output.warn(f"error: {message}")
+        output.warn(f"    {cure}")
+    return (Problem(message, cure),)
 
 
 def manual_pages(catalog: Catalog, distribution: str = "") -> dict[str, str]:

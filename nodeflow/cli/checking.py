@@ -9,7 +9,7 @@ import typer
 
 import nodeflow.cli.output as output
 from nodeflow.catalog import Catalog, open_catalog
-from nodeflow.cli.opening import open_graph
+from nodeflow.cli.opening import open_graph, survey_graph
 from nodeflow.errors import GraphError
 
 JSON_OPTION = typer.Option("--json", help="JSON on standard output.")
@@ -57,7 +57,8 @@ def _checked(path: Path, catalog: Catalog) -> int:
     """
     from nodeflow.graph import build
 
-    return len(build(open_graph(path), catalog, file=str(path), folder=path.parent).steps)
+    document, faults = survey_graph(path)
+    return len(build(document, catalog, file=str(path), folder=path.parent, known=faults).steps)
 
 
 def diff(

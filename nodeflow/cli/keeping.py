@@ -8,7 +8,6 @@ import subprocess
 import sys
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,18 +15,19 @@ import typer
 import nodeflow.cli.output as output
 from nodeflow import __version__
 from nodeflow.cli.checking import JSON_OPTION
-from nodeflow.folders import cache_folder, model_folders
+from nodeflow.folders import cache_folder, model_folders, results_folder, trouble_with
 
 PACKAGES = ("torch", "numpy", "safetensors", "pydantic", "pluggy", "networkx", "pillow", "typer", "rich")
 TORCH_SECONDS = 120
 DEVICES = """
-import json, torch
-found = [{"name": "cpu", "about": f"{torch.get_num_threads()} threads"}]
-for index in range(torch.cuda.device_count()):
-    told = torch.cuda.get_device_properties(index)
-    found.append({"name": f"cuda:{index}", "about": f"{told.name}, {told.total_memory / 1e9:.1f} GB"})
-if torch.backends.mps.is_available():
-    found.append({"name": "mps", "about": "Apple"})
+import json
+from nodeflow.devices import amount, devices
+from nodeflow.residency import Residency
+found = []
+for device in devices():
+    told = {"name": device.name, "free": device.free, "budget": Residency().budget(device.name)}
+    room = f"{amount(told['free'])} free, models may take {amount(told['budget'])}"
+    found.append({**told, "about": f"{device.description}, {room}"})
 print("\\n" + json.dumps(found))
 """
 
@@ -45,17 +45,27 @@ def cache(
     total = sum(entry.bytes for entry in stored)
     if clear:
         kept.clear()
+    trouble = trouble_with(folder)
     if as_json:
-        output.say_json({"folder": str(folder), "results": len(stored), "bytes": total, "cleared": clear})
+        told = {"folder": str(folder), "results": len(stored), "bytes": total, "cleared": clear, "error": trouble}
+        output.say_json(told)
         return
-    told = f"{output.counted(len(stored), 'result')}, {output.size_text(total)}"
+    holds = f"{output.counted(len(stored), 'result')}, {output.size_text(total)}"
     if clear:
-        output.say(f"cleared {told}")
+        output.say(f"cleared {holds}")
         return
-    rows = [("folder", str(folder)), ("holds", told)]
+    rows = [("folder", str(folder)), ("holds", holds)]
     if stored:
         rows.append(("oldest use", f"{datetime.fromtimestamp(stored[0].used):%Y-%m-%d %H:%M}"))
     output.table(rows)
+    if trouble:
+        output.warn(unkept(trouble))
+
+
+def unkept(trouble: str) -> str:
+    """What is to be said where no result can be kept on disk."""
+    cure = "NODEFLOW_CACHE can name another folder"
+    return f"warning: results are not kept: cannot write to {results_folder()}: {trouble}\n    {cure}"
 
 
 def info(as_json: Annotated[bool, JSON_OPTION] = False) -> None:
@@ -83,11 +93,6 @@ def info(as_json: Annotated[bool, JSON_OPTION] = False) -> None:
         output.warn(f"devices are unknown: {trouble}")
 
 
-def results_folder() -> Path:
-    """Where runs keep their results."""
-    return cache_folder() / "results"
-
-
 def _version(package: str) -> str:
     try:
         return version(package)
@@ -95,7 +100,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def _devices() -> tuple[list[dict[str, str]], str]:
+def _devices() -> tuple[list[dict[str, Any]], str]:
     """The devices that torch finds, or why it does not say; asked in a process of its own, as drivers may crash."""
     command = [sys.executable, "-c", DEVICES]
     try:

@@ -37,9 +37,7 @@ def nodes(
         return
     spec = catalog.get(kind)
     if spec is None:
-        close = catalog.nearest(kind)
-        cure = f'did you mean "{close}"?' if close else "`nodeflow nodes` lists those there are"
-        raise GraphError(Problem(f'there is no node type "{kind}"', cure))
+        raise GraphError(Problem(f'there is no node type "{kind}"', catalog.cure(kind)))
     if as_json:
         output.say_json(spec.as_json())
     else:

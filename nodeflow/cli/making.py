@@ -30,10 +30,8 @@ def plugin(
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Where its folder goes.")] = Path(),
 ) -> None:
     """Make a plugin: a node, its test, a graph that uses it."""
-    from nodeflow.scaffold import clash, make_plugin
+    from nodeflow.scaffold import make_plugin
 
-    if taken := clash(name):
-        output.warn(f'warning: the plugin "{name}" of {taken} is installed: of two that share a name, one is left out')
     made = make_plugin(name, folder)
     output.say(f"made {made}")
     output.say(f"    cd {made} && pip install -e '.[test]' && pytest")

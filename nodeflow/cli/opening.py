@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nodeflow.catalog import Catalog
-from nodeflow.document import GRAPH, Document, Wire, parse, read, typed, with_values
+from nodeflow.document import GRAPH, Document, Wire, parse, read, survey, typed, with_values
 from nodeflow.errors import GraphError, Problem
-from nodeflow.jsontext import JSON, refuse
+from nodeflow.jsontext import JSON, read_bytes, refuse
 from nodeflow.spec import Port
 from nodeflow.types import PortType, fault
 
@@ -34,20 +34,33 @@ def open_graph(path: Path) -> Document:
     Raises:
         GraphError: the file cannot be read, is no graph, or is a picture without one.
     """
+    return parse(_source(path), os.fspath(path))
+
+
+def survey_graph(path: Path) -> tuple[Document, list[Problem]]:
+    """What can be read of the graph in a file, and the faults of its form.
+
+    Raises:
+        GraphError: the file cannot be read, is no graph at all, or is a picture without one.
+    """
+    return survey(_source(path), os.fspath(path))
+
+
+def _source(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             if file.read(8) != SIGNATURE:
-                return read(path)
+                return read_bytes(path)
             text = _carried(file)
     except (OSError, ValueError):
-        return read(path)  # which says what is the matter
+        return read_bytes(path)  # which says what is the matter
     if text is None:
         refuse(
             "this picture carries no graph",
             "pictures that nodeflow saved do, unless another program has saved them since",
             os.fspath(path),
         )
-    return parse(text, os.fspath(path))
+    return text
 
 
 def name_for(path: Path, document: Document) -> str:
@@ -100,23 +113,20 @@ def _inflated(data: bytes) -> bytes | None:
 
 def with_settings(
     document: Document, settings: Sequence[str], catalog: Catalog, folder: Path, file: str | None = None
-) -> Document:
-    """The document with each `name=value` of --set in it.
-
-    Raises:
-        GraphError: a setting has no "=", or names nothing in this graph.
-    """
-    values: dict[str, JSON] = {}
+) -> tuple[Document, list[Problem]]:
+    """The document with each `name=value` of --set in it, and what is wrong with those that could not be set."""
+    wrong: list[Problem] = []
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name:
-            raise GraphError(Problem(f'--set {setting}: expected name=value, such as --set "prompt=a red circle"'))
+            wrong.append(Problem(f'--set {setting}: expected name=value, such as --set "prompt=a red circle"'))
+            continue
         port = port_of(document, document.parameters.get(name, name), catalog, folder)
-        values[name] = typed(text) if port is None else value_of(port.type, text)
-    try:
-        return with_values(document, values)
-    except GraphError as error:
-        raise GraphError([Problem(p.message, p.cure, p.node, p.port, p.file or file) for p in error.problems]) from None
+        try:
+            document = with_values(document, {name: typed(text) if port is None else value_of(port.type, text)})
+        except GraphError as error:
+            wrong += [Problem(p.message, p.cure, p.node, p.port, p.file or file) for p in error.problems]
+    return document, wrong
 
 
 def value_of(kind: PortType, text: str) -> JSON:

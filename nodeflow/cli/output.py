@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-from nodeflow.errors import GraphError
+from nodeflow.errors import GraphError, Problem
 
 DONE, FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 """Exit codes. 141 is what a shell reports of any program whose reader went away (128 + SIGPIPE)."""
@@ -67,13 +68,30 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def json_text(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -> str:
-    """JSON that any reader takes: no NaN, and no halves of surrogate pairs."""
-    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only, allow_nan=False, default=str)
+    """JSON that any reader takes: numbers that it lacks as texts ("NaN", "Infinity", "-Infinity"), no half letters."""
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=ascii_only, allow_nan=False, default=str)
+    except ValueError:
+        return json_text(_finite(value), indent=indent, ascii_only=ascii_only)
     try:
         text.encode()
     except UnicodeEncodeError:
         return json.dumps(value, indent=indent, allow_nan=False, default=str)
     return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def say_end(code: int, problems: Iterable[Problem]) -> None:
+    """The line of JSON that tells how a call ended that did not come to its end."""
+    event = "refused" if code == WRONG else "broken"
+    say_json({"event": event, "exit": code, "problems": [problem.as_json() for problem in problems]}, indent=None)
 
 
 def tell(error: GraphError) -> None:

@@ -1,11 +1,12 @@
 """Typer's commands without pydantic: our parameters are texts, paths and flags, which need no schema to be read.
 
 From version 0.29 on typer builds a pydantic validator for each parameter, which costs 0.2 CPU seconds of every start:
-as much as checking a graph. Other versions lack the attribute that is set here, and are left as they are.
+as much as checking a graph. Other versions lack the method that is replaced here, and are left as they are.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,8 +29,8 @@ class _Reader:
 
 def _plain(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
-        if getattr(parameter, "_runtime_param", parameter) is None:
-            parameter._runtime_param = _Reader(parameter.type_descriptor.annotation)
+        if hasattr(parameter, "get_runtime_param"):
+            parameter.get_runtime_param = partial(_Reader, parameter.type_descriptor.annotation)
     return parameters
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nodeflow.cli.output as output
-from nodeflow.errors import Problem
+from nodeflow.errors import Problem, WorkerDied
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -21,6 +23,8 @@ Told = Mapping[str, Any]
 
 NAME_COLUMNS = 28
 MOST_ROWS = 20
+ECHO = len("^C^C") + 1
+"""Columns that bars leave free: there a terminal prints ^C, which at its edge would begin a line that nobody erases."""
 STOPPING = "stopping after this step; Ctrl+C again ends it at once"
 
 
@@ -31,6 +35,9 @@ class Report:
         self.file = file
         self.ended: Told | None = None
         self.delivered: list[Told] = []
+        self.undelivered = 0
+        self._began = time.monotonic()
+        self._counts: Counter[str] = Counter()
 
     def __enter__(self) -> Report:
         return self
@@ -43,13 +50,38 @@ class Report:
 
     def take(self, event: Told) -> None:
         """Shows an event."""
+        self._counts[event["event"]] += 1
         match event["event"]:
             case "failed":
                 self.failed(event)
             case "delivered":
                 self.delivered.append(event)
+            case "undelivered":
+                self.undelivered += 1
+                self.lost(event)
             case "ended":
                 self.ended = event
+
+    def died(self, error: WorkerDied) -> None:
+        """Takes what the worker did not live to say: that its node failed, and that the run is over."""
+        self.take(_last_words(error))
+        counts, seconds = self._counts, time.monotonic() - self._began
+        figures = {"ran": counts["finished"], "reused": counts["reused"], "failed": counts["failed"]}
+        self.take({"event": "ended", "seconds": seconds, **figures, "cancelled": False, "names": {}})
+
+    def code(self) -> int:
+        """The exit code that the run comes to."""
+        if self.ended is None:
+            return output.FAILED
+        if self.ended.get("cancelled"):
+            return output.INTERRUPTED
+        return output.FAILED if self.ended["failed"] or self.undelivered else output.DONE
+
+    def lost(self, event: Told) -> None:
+        """Says which output could not be written, and why."""
+        message, _, cure = str(event["message"]).partition("\n")
+        told = f'output "{event["output"]}" cannot be written to {_near(event["path"])}: {message}'
+        output.warn(str(Problem(told, cure.strip(), file=self.file)))
 
     def failed(self, event: Told) -> None:
         message, _, cure = str(event["message"]).partition("\n")
@@ -79,10 +111,17 @@ class JsonReport(Report):
 
     def take(self, event: Told) -> None:
         super().take(event)
-        output.say_json(event, indent=None)
+        output.say_json({**event, "exit": self.code()} if event["event"] == "ended" else event, indent=None)
         output.flush()
 
+    def died(self, error: WorkerDied) -> None:
+        super().died(error)
+        super().failed(_last_words(error))
+
     def failed(self, event: Told) -> None:
+        """The line of JSON says it."""
+
+    def lost(self, event: Told) -> None:
         """The line of JSON says it."""
 
     def summary(self) -> None:
@@ -104,7 +143,7 @@ class PlainReport(Report):
             case "reused":
                 self.line(event["node"], "reused")
             case "failed":
-                self.line(event["node"], "failed")
+                self.line(event["node"] or "the run", "failed")
 
     def heard(self, line: str) -> None:
         with suppress(output.PipeClosed):  # the thread that writes the report will see it too
@@ -119,7 +158,7 @@ class PlainReport(Report):
             if isinstance(event.get("value"), dict):
                 _say_table(event["value"])
         if self.ended is not None:
-            output.say(summary_line(self.ended))
+            output.say(summary_line(self.ended, self.undelivered))
         super().summary()
 
 
@@ -129,18 +168,24 @@ class LiveReport(PlainReport):
     def __init__(self, file: str, nodes: Iterable[str]) -> None:
         super().__init__(file, nodes)
         from rich.console import Console  # deferred: `check` and the plain report have no use for rich
+        from rich.constrain import Constrain
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        self.console = Console(file=sys.stdout, highlight=False)
+        console = self.console = Console(file=sys.stdout, highlight=False)
+
+        class Bars(Progress):
+            def get_renderables(self) -> Iterable[Constrain]:
+                return (Constrain(drawn, max(console.width - ECHO, 1)) for drawn in super().get_renderables())
+
         last = Column(no_wrap=True, overflow="ellipsis", ratio=1)
-        self.progress: Progress = Progress(
+        self.progress: Progress = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[steps]}", markup=False),
             TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.fields[said]}", markup=False, table_column=last),
-            console=self.console,
+            console=console,
             transient=True,
             redirect_stderr=output.on_terminal(sys.stderr),  # errors come above the bars, unless a file takes them
             expand=True,
@@ -211,12 +256,20 @@ def report_for(file: str, nodes: Iterable[str], *, as_json: bool, quiet: bool) -
     return LiveReport(file, nodes) if output.on_terminal() else PlainReport(file, nodes)
 
 
-def summary_line(ended: Told) -> str:
-    """`done in 12.6 s: 5 computed, 3 reused`."""
-    how = "stopped after" if ended.get("cancelled") else "failed after" if ended["failed"] else "done in"
+def summary_line(ended: Told, undelivered: int = 0) -> str:
+    """`done in 12.6 s: 5 computed, 3 reused`; `undelivered` outputs could not be written."""
+    failed = ended["failed"] or undelivered
+    how = "stopped after" if ended.get("cancelled") else "failed after" if failed else "done in"
     parts = [f"{ended['ran']} computed"]
     parts += [f"{ended[key]} {key}" for key in ("reused", "failed") if ended[key]]
+    parts += [f"{output.counted(undelivered, 'output')} not written"] if undelivered else []
     return f"{how} {output.seconds_text(ended['seconds'])}: {', '.join(parts)}"
+
+
+def _last_words(error: WorkerDied) -> Told:
+    """The event that a worker would have sent, had it lived."""
+    told = {"message": error.message, "port": None, "trace": error.printed}
+    return {"event": "failed", "node": error.node or None, **told}
 
 
 def _say_table(figures: Told) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +14,13 @@ import typer
 
 import nodeflow.cli.output as output
 from nodeflow.catalog import open_catalog
-from nodeflow.cli.opening import name_for, open_graph, with_seed, with_settings
+from nodeflow.cli.keeping import unkept
+from nodeflow.cli.opening import name_for, survey_graph, with_seed, with_settings
 from nodeflow.cli.reports import Report, report_for
+from nodeflow.devices import size_of
 from nodeflow.document import nearest
-from nodeflow.errors import GraphError, Problem
+from nodeflow.errors import GraphError, Problem, WorkerDied
+from nodeflow.folders import results_folder, trouble_with
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -39,7 +42,11 @@ def run(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where files go.")] = Path("outputs"),
     until: Annotated[str | None, typer.Option(metavar="NODE", help="Compute this node and what it needs.")] = None,
     seed: Annotated[str | None, typer.Option(metavar="N|random", help="The graph's seed.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, mps; cuda:0,cuda:1 for both.")
+    ] = None,
+    vram: Annotated[str | None, typer.Option(metavar="SIZE", help="What models may take on a device: 6GB.")] = None,
+    no_prefetch: Annotated[bool, typer.Option("--no-prefetch", help="Load each model when its node asks.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything, remember nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Each event as a line of JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the files' paths and errors only.")] = False,
@@ -48,8 +55,14 @@ def run(
 
     What was computed before is taken from the cache. Ctrl+C stops after the present step; twice stops at once.
     """
+    if not no_cache and (trouble := trouble_with(results_folder())):
+        output.warn(unkept(trouble))
+    memory = None if vram is None else size_of(vram)
     document, checked = _prepared(graph, settings or [], seed, until, say_seed=not (as_json or quiet))
-    raise typer.Exit(_run(document, checked, graph, out, until, device, not no_cache, as_json, quiet))
+    how: dict[str, Any] = {"out": out, "until": until, "device": device, "cache": not no_cache}
+    how |= {"vram": memory, "prefetch": not no_prefetch}
+    report = report_for(str(graph), checked.steps, as_json=as_json, quiet=quiet)
+    raise typer.Exit(_run(document, graph, report, how))
 
 
 def _prepared(
@@ -58,18 +71,29 @@ def _prepared(
     """The graph as it shall run, checked here so that a faulty one is told before torch is waited for."""
     from nodeflow.graph import build
 
-    document = open_graph(path)
+    document, faults = survey_graph(path)
     catalog = open_catalog()
     file, folder = str(path), path.parent
+    number, checked = None, None
     if seed is not None:
-        number = _seed(seed)
-        document = with_seed(document, number, catalog, folder, file)
-        if seed == "random":
-            (output.say if say_seed else output.warn)(f"seed {number}")
-    document = with_settings(document, settings, catalog, folder, file)
-    checked = build(document, catalog, file=file, folder=folder)
-    if until is not None and until not in checked.steps:
-        raise GraphError(Problem(f'--until: there is no node "{until}"', nearest(until, checked.steps), file=file))
+        try:
+            number = _seed(seed)
+            document = with_seed(document, number, catalog, folder, file)
+        except GraphError as error:
+            faults += error.problems
+    document, wrong = with_settings(document, settings, catalog, folder, file)
+    try:
+        checked = build(document, catalog, file=file, folder=folder, known=[*faults, *wrong])
+    except GraphError as error:
+        faults = list(error.problems)
+    # of a faulty graph, the names within its subgraphs are not known
+    place, places = (until, checked.steps) if checked else ((until or "").partition("/")[0], document.nodes)
+    if until is not None and place not in places:
+        faults.append(Problem(f'--until: there is no node "{until}"', nearest(until, places), file=file))
+    if faults or checked is None:
+        raise GraphError(faults)
+    if seed == "random":
+        (output.say if say_seed else output.warn)(f"seed {number}")
     return document, checked
 
 
@@ -81,33 +105,25 @@ def _seed(text: str) -> int:
     raise GraphError(Problem(f"--seed {text}: expected a whole number from 0 to {MOST_SEED}, or random"))
 
 
-def _run(
-    document: Document, checked: Graph, path: Path, out: Path, until: str | None, device: str | None,
-    cache: bool, as_json: bool, quiet: bool,
-) -> int:  # fmt: skip
+def _run(document: Document, path: Path, report: Report, how: Mapping[str, Any]) -> int:
     from nodeflow.client import Worker
 
-    report = report_for(str(path), checked.steps, as_json=as_json, quiet=quiet)
     with report, Worker(said=report.heard) as worker, _stoppable(worker, report):
         events = worker.run(
             document,
-            out=out,
-            until=until,
-            device=device,
-            cache=cache,
             name=name_for(path, document),
             file=str(path),
             folder=path.parent,
             read=[Path.cwd()],
+            **how,
         )
-        for event in events:
-            report.take(event)
+        try:
+            for event in events:
+                report.take(event)
+        except WorkerDied as error:
+            report.died(error)
     report.summary()
-    if report.ended is None:
-        return output.FAILED
-    if report.ended.get("cancelled"):
-        return output.INTERRUPTED
-    return output.FAILED if report.ended["failed"] else output.DONE
+    return report.code()
 
 
 @contextmanager

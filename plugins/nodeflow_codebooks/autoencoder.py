@@ -119,4 +119,4 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def measure(self, pictures: Tensor, batch: int = 64) -> None:
         """Set the buffers from the latents of pictures [N, channels, picture, picture], 0..1."""
-        self.track(torch.cat([self.moments(part)[0] for part in pictures.split(batch)]), 1.0)
+        self.track(torch.cat([self.moments(part)[0] for part in torch.split(pictures, batch)]), 1.0)

@@ -48,10 +48,11 @@ def reconstruction_loss(
     if config.picture_noise:
         seen = pictures + config.picture_noise * torch.randn(pictures.shape, generator=generator).to(pictures.device)
     mean, log_variance = model.moments(seen)
+    extra: Tensor | float = 0.0
     if log_variance is None:
         variance, centre = torch.var_mean(mean, (0, 2, 3), correction=0, keepdim=True)
         model.track(mean.detach(), 0.02)
-        latents, extra = (mean - centre) * (variance + 1e-6).rsqrt(), 0.0
+        latents = (mean - centre) * (variance + 1e-6).rsqrt()
     else:
         raw = reparametrise(mean, log_variance, torch.randn(mean.shape, generator=generator).to(mean.device))
         model.track(mean.detach(), 0.02)

@@ -3,30 +3,24 @@
 from typing import Annotated
 
 import torch
+from nodeflow_shapes.shipped import AUTOENCODER
 from pydantic import Field
 
-from nodeflow import QUIET, Autoencoder, Context, Image, Latent, Ui, file_identity, find_weights, node
+from nodeflow import QUIET, Autoencoder, Context, Image, Latent, Ui, node, weights_identity
 from nodeflow_codebooks.recipes import PatchAutoencoder
 
 BATCH = 64
 """Pictures that go through at once: more is no faster, and a batch of 1000 would take gigabytes."""
 
 
-def _content(model: str) -> str:
-    return file_identity(find_weights(model))
-
-
-@node(category="codebooks", title="Load autoencoder", identity=_content)
-def load(model: Annotated[str, Ui("model")] = "shapes:autoencoder", *, ctx: Context = QUIET) -> Autoencoder:
+@node(category="codebooks", title="Load autoencoder", identity=weights_identity)
+def load(model: Annotated[str, Ui("model")] = AUTOENCODER, *, ctx: Context = QUIET) -> Autoencoder:
     """Choose an autoencoder. Its weights are read when a picture is encoded or decoded with it.
 
     Args:
         model: "plugin:name" for weights that a plugin ships, or a safetensors file in a model folder.
     """
-    plugin, colon, _ = model.partition(":")
-    if not colon or len(plugin) == 1:  # a path, not "plugin:name"; one letter is a drive
-        ctx.read(find_weights(model))
-    return PatchAutoencoder.named(model)
+    return PatchAutoencoder.named(model, ctx)
 
 
 @node(category="codebooks", title="Encode picture")

@@ -5,56 +5,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from nodeflow_nn.checkpoints import build, describe
+from nodeflow_nn.checkpoints import build, describe, lay_out
 from nodeflow_nn.weights import from_config
 from torch import Tensor
 
-from nodeflow import Autoencoder, LatentSpace, Model, ModelError, file_identity, find_weights
+from nodeflow import QUIET, Autoencoder, Context, FileModel, LatentSpace, ModelError, file_identity, find_weights
 from nodeflow_codebooks import autoencoder
 
 BUILDERS = {"autoencoder": from_config(autoencoder.Autoencoder, autoencoder.AutoencoderConfig)}
 
 
 @dataclass(frozen=True)
-class PatchAutoencoder(Autoencoder, Model):
-    """A patch autoencoder: the weights of that name, with that content.
+class PatchAutoencoder(Autoencoder, FileModel):
+    """A patch autoencoder. `side` is the side in pixels of the pictures it knows."""
 
-    `bytes` is what it takes as float32; `side` the side in pixels of the pictures it knows.
-    """
-
-    name: str
-    digest: str
-    bytes: int
     space: LatentSpace
     side: int
 
     @classmethod
-    def named(cls, name: str) -> PatchAutoencoder:
+    def named(cls, name: str, ctx: Context = QUIET) -> PatchAutoencoder:
         """The autoencoder in the weights of that name.
 
         Raises:
             ModelError: there is no such file, or it is no autoencoder.
+            PermissionError: `ctx` may not read it.
         """
-        path = find_weights(name)
+        path = find_weights(name, ctx)
         found = describe(path, BUILDERS, ModelError)
         config = autoencoder.AutoencoderConfig(**found.header.config)
         told = found.header.provenance.get("space", {"name": path.stem})
-        space = LatentSpace(str(told["name"]), config.latent_channels, config.patch)
+        space = LatentSpace(str(told["name"]), config.latent_channels, config.patch, config.picture)
         if config.channels != 3:
             raise ModelError(f"{path} is for pictures of {config.channels} channels, not 3\n    name another file")
         return cls(name, file_identity(path), found.bytes, space, config.picture)
 
-    @property
-    def size(self) -> int:
-        """Bytes on a device."""
-        return self.bytes
-
     def build(self, device: torch.device | str) -> LoadedAutoencoder:
         """An object with `encode` and `decode`."""
-        path = find_weights(self.name)
-        if file_identity(path) != self.digest:
-            raise ModelError(f"{path} has changed since the graph looked at it\n    run the graph again")
-        module = build(path, BUILDERS, device, ModelError)
+        return self._loaded(build(self.path, BUILDERS, device, ModelError))
+
+    def lay_out(self) -> LoadedAutoencoder:
+        """The same without weights."""
+        return self._loaded(lay_out(self.path, BUILDERS, ModelError))
+
+    def _loaded(self, module: torch.nn.Module) -> LoadedAutoencoder:
         assert isinstance(module, autoencoder.Autoencoder)
         return LoadedAutoencoder(module, self)
 

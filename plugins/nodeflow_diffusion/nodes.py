@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import torch
+from nodeflow_shapes.shipped import DENOISER
 from pydantic import Field
 
 from nodeflow import (
@@ -13,9 +14,8 @@ from nodeflow import (
     Mask,
     TextEmbedding,
     Ui,
-    file_identity,
-    find_weights,
     node,
+    weights_identity,
 )
 from nodeflow_diffusion.masks import masked_cells
 from nodeflow_diffusion.recipes import Conditioned, Guided, LatentDenoiser, Masked, joined, same_space
@@ -23,21 +23,14 @@ from nodeflow_diffusion.recipes import Conditioned, Guided, LatentDenoiser, Mask
 Unit = Annotated[float, Field(ge=0, le=1), Ui("slider")]
 
 
-def _content(model: str) -> str:
-    return file_identity(find_weights(model))
-
-
-@node(category="diffusion/model", title="Load denoiser", identity=_content)
-def load(model: Annotated[str, Ui("model")] = "shapes:transformer", *, ctx: Context = QUIET) -> Denoiser:
+@node(category="diffusion/model", title="Load denoiser", identity=weights_identity)
+def load(model: Annotated[str, Ui("model")] = DENOISER, *, ctx: Context = QUIET) -> Denoiser:
     """Choose a denoising network. Its weights are read when something is sampled with it.
 
     Args:
         model: "plugin:name" for weights that a plugin ships, or a safetensors file in a model folder.
     """
-    plugin, colon, _ = model.partition(":")
-    if not colon or len(plugin) == 1:  # a path, not "plugin:name"; one letter is a drive
-        ctx.read(find_weights(model))
-    return LatentDenoiser.named(model)
+    return LatentDenoiser.named(model, ctx)
 
 
 @node(category="diffusion/guidance")
@@ -112,6 +105,11 @@ def empty(
         count: how many pictures are made in one batch.
     """
     space = denoiser.space
+    if space.side and (width, height) != (space.side, space.side):
+        raise ValueError(
+            f"{space} makes pictures of {space.side} x {space.side}, not of {width} x {height}\n"
+            f"    ask for {space.side} x {space.side} and resize the result (image.resize)"
+        )
     if width % space.factor or height % space.factor:
         raise ValueError(
             f"a picture of {width} x {height} cannot be cut into cells of {space.factor} pixels\n"

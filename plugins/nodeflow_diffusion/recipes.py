@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from nodeflow_nn.checkpoints import build, describe
+from nodeflow_nn.checkpoints import build, describe, lay_out
 from nodeflow_nn.weights import from_config
 from torch import Tensor
 
 from nodeflow import (
+    QUIET,
     Composition,
+    Context,
     Denoiser,
+    FileModel,
     Latent,
     LatentSpace,
-    Model,
     ModelError,
     Recipe,
     TextEmbedding,
@@ -38,24 +40,16 @@ Scalar = float | Tensor
 
 
 @dataclass(frozen=True)
-class Network(Model):
-    """A denoising network: the weights of that name, with that content. `bytes` is what it takes as float32."""
-
-    name: str
-    digest: str
-    bytes: int
-
-    @property
-    def size(self) -> int:
-        """Bytes on a device."""
-        return self.bytes
+class Network(FileModel):
+    """A denoising network."""
 
     def build(self, device: torch.device | str) -> torch.nn.Module:
         """The module on `device`."""
-        path = find_weights(self.name)
-        if file_identity(path) != self.digest:
-            raise ModelError(f"{path} has changed since the graph looked at it\n    run the graph again")
-        return build(path, BUILDERS, device, ModelError)
+        return build(self.path, BUILDERS, device, ModelError)
+
+    def lay_out(self) -> torch.nn.Module:
+        """The same without weights."""
+        return lay_out(self.path, BUILDERS, ModelError)
 
 
 @dataclass(frozen=True)
@@ -73,13 +67,14 @@ class LatentDenoiser(Denoiser, Composition):
     side: int | None = None
 
     @classmethod
-    def named(cls, name: str) -> LatentDenoiser:
+    def named(cls, name: str, ctx: Context = QUIET) -> LatentDenoiser:
         """The denoiser in the weights of that name.
 
         Raises:
             ModelError: there is no such file, or it is none that can be used.
+            PermissionError: `ctx` may not read it.
         """
-        path = find_weights(name)
+        path = find_weights(name, ctx)
         found = describe(path, BUILDERS, ModelError)
         about = found.header.provenance
         try:
@@ -141,19 +136,33 @@ class LatentDenoiser(Denoiser, Composition):
                 f'the denoiser "{self.network.name}" makes pictures of {pixels} x {pixels}, '
                 f"but the latent is of {found[1]} x {found[0]}\n    ask for {pixels} x {pixels} and resize the result"
             )
+        halved = 2 ** (len(getattr(config, "widths", "1")) - 1)
+        if any(cells % halved for cells in x.shape[-2:]):
+            found = [cells * self.space.factor for cells in x.shape[-2:]]
+            raise ValueError(
+                f'the denoiser "{self.network.name}" makes pictures whose sides are multiples of '
+                f"{halved * self.space.factor}, but the latent is of {found[1]} x {found[0]}\n"
+                "    ask for such a size and resize the result"
+            )
 
 
 @dataclass(frozen=True, eq=False)
-class Conditioned(Denoiser, Composition):
-    """A denoiser with a text bound to it: one for every picture, or one text for all."""
+class Around(Denoiser, Composition):
+    """What is put around a denoiser works in its space."""
 
     denoiser: Denoiser
-    embedding: TextEmbedding
 
     @property
     def space(self) -> LatentSpace:  # type: ignore[override]
         """That of the denoiser inside."""
         return self.denoiser.space
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned(Around):
+    """A denoiser with a text bound to it: one for every picture, or one text for all."""
+
+    embedding: TextEmbedding
 
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma) -> denoised`."""
@@ -168,25 +177,19 @@ class Conditioned(Denoiser, Composition):
 
 
 @dataclass(frozen=True, eq=False)
-class Guided(Denoiser, Composition):
+class Guided(Around):
     """Classifier-free guidance: both texts in one pass of the network.
 
     rescale: share of the spread that is brought back. start, stop: the noise levels sigma / (alpha + sigma), from 1
     (noise) to 0 (picture), between which guidance acts; outside the wanted text alone is followed.
     """
 
-    denoiser: Denoiser
     positive: TextEmbedding
     negative: TextEmbedding
     scale: float = 2.0
     rescale: float = 0.0
     start: float = 1.0
     stop: float = 0.0
-
-    @property
-    def space(self) -> LatentSpace:  # type: ignore[override]
-        """That of the denoiser inside."""
-        return self.denoiser.space
 
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma) -> denoised`."""
@@ -209,21 +212,15 @@ class Guided(Denoiser, Composition):
 
 
 @dataclass(frozen=True, eq=False)
-class Masked(Denoiser, Composition):
+class Masked(Around):
     """Inpainting: where `mask` [B, 1, h, w] is 0 the picture is known, and its estimate is `original` [B, C, h, w].
 
     That keeps the known region at the noised original in every step: given the true x_0 there, each sampler moves it
     along q(x_s | x_t, x_0), the very distribution from which RePaint (Lugmayr et al. 2022, eq. 8) draws it anew.
     """
 
-    denoiser: Denoiser
     original: Tensor
     mask: Tensor
-
-    @property
-    def space(self) -> LatentSpace:  # type: ignore[override]
-        """That of the denoiser inside."""
-        return self.denoiser.space
 
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma, condition) -> denoised`."""

@@ -133,6 +133,11 @@ def sample(
     watched = _Watched(ctx.load(denoiser), x)
     walked = ctx.steps(pairs, preview=None if preview is None else _Preview(watched, ctx, preview))
     result = _walk(method, eta, watched, x, walked, _FreshNoise(ctx, seeds, start.shape[1:]))
+    if not torch.isfinite(result).all():
+        raise ValueError(
+            "the denoiser gave values that are no numbers\n"
+            "    its weights may be damaged; or guide less, or take more steps"
+        )
     return Latent(result.contiguous(), latent.space)
 
 

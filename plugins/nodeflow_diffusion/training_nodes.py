@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nodeflow import Objective, Recipe, Trainable, node
+from nodeflow import Dataset, Objective, Recipe, Trainable, node
+from nodeflow_diffusion.hints import RegionHead, region_loss
 from nodeflow_diffusion.schedules import ScheduleName, alphas_cumprod, betas
 from nodeflow_diffusion.training_losses import captioned_flow_loss, captioned_schedule_loss
 from nodeflow_diffusion.transformer import DiffusionTransformer, TransformerConfig
@@ -18,6 +19,7 @@ Load = Callable[[Recipe], Any]
 Width = Annotated[int, Field(ge=8, le=4096)]
 Depth = Annotated[int, Field(ge=1, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=100)]
 Times = Literal["flow", "steps"]
 Network = DiffusionTransformer | UNet
 SCALES: dict[Times, float] = {"flow": 1000.0, "steps": 1.0}
@@ -50,13 +52,17 @@ class NewUNet(Trainable):
 
 @dataclass(frozen=True)
 class CaptionedLoss(Objective):
-    """The loss of a denoiser that reads captions. schedule: None for rectified flow."""
+    """The loss of a denoiser that reads captions. schedule: None for rectified flow. questions: about each place, by
+    how many answers they have; hints: the weight of that lesson.
+    """
 
     denoiser: Trainable
     text: Trainable
     drop: float
     prediction: Literal["eps", "v", "x0", "flow"] = "flow"
     schedule: ScheduleName | None = None
+    questions: tuple[int, ...] = ()
+    hints: float = 0.0
 
     @property
     def parts(self) -> Mapping[str, Trainable]:
@@ -64,7 +70,8 @@ class CaptionedLoss(Objective):
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        notes = {"prediction": self.prediction, "captions_dropped": self.drop}
+        notes: dict[str, Any] = {"prediction": self.prediction, "captions_dropped": self.drop}
+        notes |= {"hints": self.hints} if self.questions else {}
         return notes | ({} if self.schedule is None else {"schedule": self.schedule})
 
     def assemble(self, load: Load) -> "LoadedLoss":
@@ -76,7 +83,9 @@ class LoadedLoss:
     """A CaptionedLoss, loaded."""
 
     def __init__(self, denoiser: Network, text: nn.Module, recipe: CaptionedLoss) -> None:
-        self.modules = {"denoiser": denoiser, "text": text}
+        self.modules: dict[str, nn.Module] = {"denoiser": denoiser, "text": text}
+        if recipe.questions:
+            self.modules["hints"] = RegionHead(_width(denoiser), sum(recipe.questions))
         self._denoiser, self._text, self._recipe = denoiser, text, recipe
         self._table = None if recipe.schedule is None else alphas_cumprod(betas(recipe.schedule)).float()
 
@@ -94,12 +103,29 @@ class LoadedLoss:
                 f"{latents.shape[1]}\n    give the denoiser the autoencoder's number of channels"
             )
         drop = recipe.drop
+        features: list[Tensor] = []
+
+        def watched(x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor) -> Tensor:
+            prediction, seen = self._denoiser.with_features(x, t, context, mask, pooled)
+            features.append(seen)
+            return prediction
+
         if self._table is None:
-            return captioned_flow_loss(self._denoiser, self._text, latents, ids, generator, drop=drop)
-        kind, table = recipe.prediction, self._table
-        return captioned_schedule_loss(
-            self._denoiser, self._text, latents, ids, generator, kind=kind, alphas_cumprod=table, drop=drop
-        )
+            value = captioned_flow_loss(watched, self._text, latents, ids, generator, drop=drop)
+        else:
+            kind, table = recipe.prediction, self._table
+            value = captioned_schedule_loss(
+                watched, self._text, latents, ids, generator, kind=kind, alphas_cumprod=table, drop=drop
+            )
+        if not recipe.questions:
+            return value
+        if "regions" not in batch:
+            raise ValueError(
+                "this data set does not tell what stands where\n"
+                "    train on the data set that the loss got as regions, or leave regions out there"
+            )
+        logits = self.modules["hints"](features[0])
+        return value + recipe.hints * region_loss(logits, self._on_device(batch["regions"]), recipe.questions)
 
     def _on_device(self, values: Tensor) -> Tensor:
         return values.to(next(self._denoiser.parameters()).device)
@@ -177,16 +203,20 @@ def new_unet(
 
 
 @node(category="train/loss", title="Flow loss")
-def flow_loss(denoiser: Trainable, text: Trainable, drop: Share = 0.1) -> Objective:
+def flow_loss(
+    denoiser: Trainable, text: Trainable, drop: Share = 0.1, regions: Dataset | None = None, hints: Weight = 0.1
+) -> Objective:
     """Train a denoiser by rectified flow: to see, in a mix of picture and noise, which way the noise lies.
 
     Args:
         denoiser: what is trained.
         text: the text encoder, trained along unless it is frozen.
         drop: share of captions that are emptied, so that guidance has something to compare with.
+        regions: the data set, if the denoiser is to learn besides what stands where in its pictures.
+        hints: the weight of that second lesson.
     """
     _judged(denoiser, text, "flow")
-    return CaptionedLoss(denoiser, text, drop)
+    return CaptionedLoss(denoiser, text, drop, questions=_questions(regions), hints=hints)
 
 
 @node(category="train/loss", title="Schedule loss")
@@ -196,6 +226,8 @@ def schedule_loss(
     prediction: Literal["eps", "v", "x0"] = "v",
     schedule: ScheduleName = "cosine",
     drop: Share = 0.1,
+    regions: Dataset | None = None,
+    hints: Weight = 0.1,
 ) -> Objective:
     """Train a denoiser on the thousand steps of a variance-preserving schedule (DDPM).
 
@@ -205,9 +237,24 @@ def schedule_loss(
         prediction: what the denoiser gives: the noise, v (a blend of both that suits every step), or the picture.
         schedule: how the noise grows with the steps.
         drop: share of captions that are emptied, so that guidance has something to compare with.
+        regions: the data set, if the denoiser is to learn besides what stands where in its pictures.
+        hints: the weight of that second lesson.
     """
     _judged(denoiser, text, "steps")
-    return CaptionedLoss(denoiser, text, drop, prediction, schedule)
+    return CaptionedLoss(denoiser, text, drop, prediction, schedule, _questions(regions), hints)
+
+
+def _questions(regions: Dataset | None) -> tuple[int, ...]:
+    if regions is None:
+        return ()
+    if not regions.answers:
+        raise ValueError("the data set does not tell what stands where\n    leave regions out")
+    return tuple(len(answers) for answers in regions.answers.values())
+
+
+def _width(denoiser: Network) -> int:
+    config = denoiser.config
+    return config.width if isinstance(config, TransformerConfig) else config.widths[0]
 
 
 def _judged(denoiser: Trainable, text: Trainable, times: Times) -> None:

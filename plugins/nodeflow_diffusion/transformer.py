@@ -56,7 +56,13 @@ class DiffusionTransformer(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor) -> Tensor:
-        """Prediction for noisy latents.
+        """Prediction [B, channels, grid, grid] for noisy latents; the arguments are those of `with_features`."""
+        return self.with_features(x, t, context, mask, pooled)[0]
+
+    def with_features(
+        self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Prediction for noisy latents, and the features that it was read off.
 
         Args:
             x: [B, channels, grid, grid].
@@ -65,7 +71,7 @@ class DiffusionTransformer(nn.Module):
             mask: [B, L] bool, True where a word stands; None for all.
             pooled: [B, pooled_width].
 
-        Returns: [B, channels, grid, grid].
+        Returns: [B, channels, grid, grid] and [B, width, grid / patch, grid / patch].
         """
         rows = self.config.grid // self.config.patch
         tokens = self.tokens_in(to_patches(x, self.config.patch)) + (self.positions + self.learned_positions)
@@ -74,4 +80,5 @@ class DiffusionTransformer(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, modulation, context, mask)
         shift, scale = self.last_modulation_out(condition).unsqueeze(1).chunk(2, -1)
-        return from_patches(self.tokens_out(modulate(self.norm(tokens), shift, scale)), self.config.patch, rows)
+        prediction = self.tokens_out(modulate(self.norm(tokens), shift, scale))
+        return from_patches(prediction, self.config.patch, rows), tokens.movedim(1, -1).unflatten(-1, (rows, rows))

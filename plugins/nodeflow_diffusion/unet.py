@@ -38,12 +38,12 @@ class AttentionBlock(nn.Module):
         self.self_attention = Attention(width, width // head_width)
         self.cross_attention = Attention(width, width // head_width, context_width, cross=True)
         self.mlp = mlp(width, ratio)
-        for layer in (self.self_attention.out, self.cross_attention.out, self.mlp[2]):
+        for layer in (self.self_attention.out, self.cross_attention.out):
             nn.init.zeros_(layer.weight)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         """[B, width, H, W], [B, L, context_width], [B, L] -> [B, width, H, W]."""
-        h = x.flatten(2).transpose(1, 2)
+        h: Tensor = x.flatten(2).transpose(1, 2)
         h = h + self.self_attention(self.norms[0](h))
         h = h + self.cross_attention(self.norms[1](h), context, mask)
         h = h + self.mlp(self.norms[2](h))
@@ -60,7 +60,8 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         """[B, channels, H, W] -> [B, width, H, W]."""
-        return self.attention(self.residual(x, time), context, mask)
+        h: Tensor = self.attention(self.residual(x, time), context, mask)
+        return h
 
 
 class UNet(nn.Module):
@@ -85,11 +86,17 @@ class UNet(nn.Module):
         self.middle = Stage(widths[-1], widths[-1], time_width, config)
         self.norm = nn.GroupNorm(8, widths[0])
         self.latents_out = nn.Conv2d(widths[0], config.channels, 3, padding=1)
-        nn.init.zeros_(self.latents_out.weight)
-        nn.init.zeros_(self.latents_out.bias)
+        for weight in self.latents_out.parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor) -> Tensor:
-        """Prediction for noisy latents.
+        """Prediction [B, channels, H, W] for noisy latents; the arguments are those of `with_features`."""
+        return self.with_features(x, t, context, mask, pooled)[0]
+
+    def with_features(
+        self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Prediction for noisy latents, and the features that it was read off.
 
         Args:
             x: [B, channels, H, W]; H and W divisible by 2 ** (len(widths) - 1).
@@ -98,12 +105,13 @@ class UNet(nn.Module):
             mask: [B, L] bool, True where a word stands; None for all.
             pooled: [B, pooled_width].
 
-        Returns: [B, channels, H, W].
+        Returns: [B, channels, H, W] and [B, widths[0], H, W].
         """
         time = self.time(t) + self.pooled_in(pooled)
         h = self.latents_in(x) + F.interpolate(self.positions, x.shape[-2:], mode="bilinear")
         skips = []
         for level, stages in enumerate(self.down):
+            assert isinstance(stages, nn.ModuleList)
             for stage in stages:
                 h = stage(h, time, context, mask)
                 skips.append(h)
@@ -111,8 +119,9 @@ class UNet(nn.Module):
                 h = self.shrink[level](h)
         h = self.middle(h, time, context, mask)
         for level, stages in enumerate(self.up):
+            assert isinstance(stages, nn.ModuleList)
             for stage in stages:
                 h = stage(torch.cat([h, skips.pop()], 1), time, context, mask)
             if level < len(self.grow):
                 h = self.grow[level](h)
-        return self.latents_out(F.silu(self.norm(h)))
+        return self.latents_out(F.silu(self.norm(h))), h

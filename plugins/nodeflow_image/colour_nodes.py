@@ -1,6 +1,6 @@
 """Colour and light: plain colours, corrections, blending, and the measure of a difference."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -115,7 +115,13 @@ def blend(
     return Image(blended(below.pixels, above.pixels, coverage * opacity, mode))
 
 
-@node(category="image/measure")
+def _difference(first: Image, second: Image) -> tuple[Any, Image]:
+    sizes.alike(first.pixels, second.pixels, "the pictures to compare")
+    x, y = to_common([first.pixels, second.pixels])
+    return ..., Image(metrics.difference(x, y))
+
+
+@node(category="image/measure", forecast=_difference)
 def compare(first: Image, second: Image) -> Compared:
     """Measure how alike pictures are: mean squared error, PSNR, SSIM and the largest difference, pair by pair.
 

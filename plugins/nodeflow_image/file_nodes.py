@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nodeflow import QUIET, Context, Image, Mask, SavedFile, Ui, file_identity, node
 from nodeflow_image.channels import split
-from nodeflow_image.pictures import endings, read_picture, write_png
+from nodeflow_image.pictures import endings, read_picture, shape_of, write_png
 
 
 class Loaded(NamedTuple):
@@ -20,7 +20,12 @@ def _content(path: Path) -> str:
     return file_identity(path)
 
 
-@node(category="image/file", identity=_content)
+def _header(path: Path) -> Loaded:
+    pixels = torch.empty(shape_of(path))
+    return Loaded(Image(pixels), Mask(torch.empty_like(pixels[:, :1])))
+
+
+@node(category="image/file", identity=_content, forecast=_header)
 def load(path: Annotated[Path, Ui("file")], *, ctx: Context = QUIET) -> Loaded:
     """Load a picture from a file, upright, and its transparency as a mask.
 

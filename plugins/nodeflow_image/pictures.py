@@ -20,6 +20,8 @@ READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF and PPM"
 GRAPH_KEY = "nodeflow"
 GRAPH_AT_MOST = 16 * 2**20
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+TURNED = 0x0112
+"""The EXIF tag of how a picture lies."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -53,6 +55,28 @@ def read_picture(path: str | os.PathLike[str]) -> Tensor:
     raise ValueError(
         f'"{path}" has over {PIXELS_AT_MOST // 1_000_000} million pixels\n    make it smaller in another program first'
     )
+
+
+def shape_of(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
+    """The shape that `read_picture` will give, told from the file's header.
+
+    Raises:
+        OSError: there is no such file, or it may not be read.
+        ValueError: it is not a picture, or it has over PIXELS_AT_MOST pixels.
+    """
+    try:
+        with warnings.catch_warnings(), Pillow.open(path, formats=FORMATS) as opened:
+            warnings.simplefilter("ignore")
+            width, height = opened.size
+            if opened.getexif().get(TURNED, 1) in (5, 6, 7, 8):  # those that lie on their side
+                width, height = height, width
+            grey = opened.mode in ("1", "L", "F") or opened.mode.startswith("I")
+            channels = 4 if opened.has_transparency_data and not opened.mode.startswith("I") else 1 if grey else 3
+    except (UnidentifiedImageError, Pillow.DecompressionBombError) as error:
+        raise ValueError(f'"{path}" is not a picture that can be read\n    give a file of {READABLE}') from error
+    if width * height > PIXELS_AT_MOST:
+        raise ValueError(f'"{path}" has over {PIXELS_AT_MOST // 1_000_000} million pixels\n    make it smaller first')
+    return 1, channels, height, width
 
 
 def _tensor(picture: Pillow.Image) -> Tensor:

@@ -20,7 +20,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
     Returns: [B, heads, N, d].
     """
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    scores: Tensor = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if mask is not None:
         scores = scores + torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, -1e9)[:, None, None, :]
     return scores.softmax(-1) @ v
@@ -28,7 +28,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[B, N, heads * d] -> [B, heads, N, d]."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return torch.unflatten(x, -1, (heads, -1)).transpose(1, 2)
 
 
 class HeadNorm(nn.Module):
@@ -79,14 +79,14 @@ class Attention(nn.Module):
 
         Returns: [B, N, width].
         """
-        parts = [split_heads(part, self.heads) for part in self.qkv(x).chunk(1 if self.cross else 3, -1)]
-        q, k, v = parts if not self.cross else (parts[0], None, None)
+        q, *kv = (split_heads(part, self.heads) for part in self.qkv(x).chunk(1 if self.cross else 3, -1))
         if self.context_kv is not None and context is not None:
-            ck, cv = (split_heads(part, self.heads) for part in self.context_kv(context).chunk(2, -1))
-            k, v = (ck, cv) if self.cross else (torch.cat([ck, k], 2), torch.cat([cv, v], 2))
+            theirs = [split_heads(part, self.heads) for part in self.context_kv(context).chunk(2, -1)]
+            kv = theirs if self.cross else [torch.cat(pair, 2) for pair in zip(theirs, kv, strict=True)]
             if mask is not None and not self.cross:
                 mask = F.pad(mask, (0, x.shape[1]), value=True)
         elif self.cross:
             raise ValueError("cross-attention was given no context")
-        y = attention(self.norm_q(q), self.norm_k(k), v, mask)
-        return self.out(y.transpose(1, 2).flatten(2))
+        k, v = kv
+        y: Tensor = self.out(attention(self.norm_q(q), self.norm_k(k), v, mask).transpose(1, 2).flatten(2))
+        return y

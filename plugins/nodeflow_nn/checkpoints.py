@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-from nodeflow_nn.weights import Header, load_weights, read_header
+from nodeflow_nn.placing import WithoutMemory, placed
+from nodeflow_nn.weights import Header, read_header
 
 Builders = Mapping[str, Callable[[dict[str, Any]], nn.Module]]
 Failure = type[Exception]
@@ -20,17 +20,6 @@ Failure = type[Exception]
 PICKLED = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 LARGEST = 8192
 """No sound config holds a larger number; one from a stranger could ask for more memory than there is."""
-FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.randn)
-"""What makes a module's weights; arange and such are left, as `torch.device("meta")` imports sympy for them: 2 s."""
-
-
-class _WithoutMemory(TorchFunctionMode):
-    """Weights made under it have shapes and no memory."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in FACTORIES:
-            return func(*args, **(kwargs or {}) | {"device": "meta"})
-        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -67,14 +56,30 @@ def describe(path: Path, builders: Builders, failure: Failure = ValueError) -> D
     return Described(header, _judged(path, header, shapes, builders[header.architecture], failure))
 
 
-def build(path: Path, builders: Builders, device: torch.device | str, failure: Failure = ValueError) -> nn.Module:
-    """The module that a file describes, in evaluation mode on `device`, without gradients; failures as `describe`."""
-    describe(path, builders, failure)
+def build(
+    path: Path,
+    builders: Builders,
+    device: torch.device | str,
+    failure: Failure = ValueError,
+    *,
+    dtype: torch.dtype | None = torch.float32,
+) -> nn.Module:
+    """The module that a file describes, in evaluation mode on `device`, without gradients; failures as `describe`.
+
+    Its weights go from the mapped file to the device, where they become of type dtype; None keeps the file's.
+    """
+    header = describe(path, builders, failure).header
     try:
-        module = load_weights(path, builders)
+        return placed(lambda: builders[header.architecture](header.config), path, device, dtype)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise failure(f"{path} cannot be loaded: {error}\n    fetch it again, or name another file") from error
-    return module.to(device).requires_grad_(False)
+
+
+def lay_out(path: Path, builders: Builders, failure: Failure = ValueError) -> nn.Module:
+    """The module that a file describes, without memory: weights have shapes and no values; failures as `describe`."""
+    header = describe(path, builders, failure).header
+    with WithoutMemory():
+        return builders[header.architecture](header.config).eval().requires_grad_(False)
 
 
 def _refuse_strangers(path: Path, failure: Failure) -> None:
@@ -111,7 +116,7 @@ def _judged(
     if any(isinstance(value, int | float) and not 0 <= value <= LARGEST for value in numbers):
         raise failure(f"{path}: its config has a number outside 0..{LARGEST}\n    name another file")
     try:
-        with _WithoutMemory():
+        with WithoutMemory():
             wanted = {name: tuple(value.shape) for name, value in builder(header.config).state_dict().items()}
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
         raise failure(f"{path}: no {header.architecture} can be made of its config: {error}") from error

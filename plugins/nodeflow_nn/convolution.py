@@ -33,7 +33,8 @@ class ResidualBlock(nn.Module):
         if self.film is not None and time is not None:
             scale, shift = self.film(F.silu(time))[:, :, None, None].chunk(2, 1)
             h = torch.addcmul(shift, h, 1 + scale)
-        return self.skip(x) + self.conv2(F.silu(h))
+        out: Tensor = self.skip(x) + self.conv2(F.silu(h))
+        return out
 
 
 class Downsample(nn.Module):
@@ -45,7 +46,8 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, out, H / 2, W / 2]."""
-        return self.conv(x)
+        h: Tensor = self.conv(x)
+        return h
 
 
 class Upsample(nn.Module):
@@ -67,4 +69,4 @@ def to_patches(x: Tensor, patch: int) -> Tensor:
 
 def from_patches(x: Tensor, patch: int, rows: int) -> Tensor:
     """The inverse of `to_patches`: [B, N, C patch patch] -> [B, C, H, W] with H = rows * patch."""
-    return F.pixel_shuffle(x.transpose(1, 2).unflatten(2, (rows, -1)), patch)
+    return F.pixel_shuffle(torch.unflatten(x.transpose(1, 2), 2, (rows, -1)), patch)

@@ -49,4 +49,5 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """[B] -> [B, width]."""
-        return self.mlp(timestep_embedding(t * self.scale, self.frequencies))
+        embedding: Tensor = self.mlp(timestep_embedding(t * self.scale, self.frequencies))
+        return embedding

@@ -10,8 +10,10 @@ from nodeflow_nn.attention import Attention
 
 
 def mlp(width: int, ratio: int = 4) -> nn.Sequential:
-    """Two linear layers with a ReLU between: width -> ratio * width -> width."""
-    return nn.Sequential(nn.Linear(width, ratio * width), nn.ReLU(), nn.Linear(ratio * width, width))
+    """Two linear layers with a ReLU between: width -> ratio * width -> width; the last weight begins at 0."""
+    first, last = nn.Linear(width, ratio * width), nn.Linear(ratio * width, width)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(first, nn.ReLU(), last)
 
 
 class Block(nn.Module):
@@ -29,12 +31,12 @@ class Block(nn.Module):
         self.attention = Attention(width, heads)
         self.mlp = mlp(width, ratio)
         nn.init.zeros_(self.attention.out.weight)
-        nn.init.zeros_(self.mlp[2].weight)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[B, N, width] -> [B, N, width]; mask [B, N] bool, True where a token exists."""
         x = x + self.attention(self.norm1(x), mask=mask)
-        return x + self.mlp(self.norm2(x))
+        residual: Tensor = self.mlp(self.norm2(x))
+        return x + residual
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -60,7 +62,6 @@ class AdaptiveBlock(nn.Module):
         self.mlp = mlp(width, ratio)
         self.table = nn.Parameter(torch.tensor([0.0, 0, 1, 0, 0, 1])[:, None].repeat(1, width))
         nn.init.zeros_(self.attention.out.weight)
-        nn.init.zeros_(self.mlp[2].weight)
 
     def forward(
         self, x: Tensor, modulation: Tensor, context: Tensor | None = None, mask: Tensor | None = None

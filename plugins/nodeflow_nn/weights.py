@@ -113,11 +113,15 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> No
     module.load_state_dict(dict(tensors))
 
 
+def read_config(config: type[C], values: Mapping[str, Any]) -> C:
+    """A header's JSON as the dataclass it was written from, lists taken as tuples."""
+    return config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
 def from_config(module: Callable[[C], M], config: type[C]) -> Callable[[dict[str, Any]], M]:
-    """A builder for `load_weights`: from a header's JSON to module(config(...)), lists taken as tuples."""
+    """A builder for `load_weights`: from a header's JSON to module(config(...))."""
 
     def build(values: dict[str, Any]) -> M:
-        known = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return module(config(**known))
+        return module(read_config(config, values))
 
     return build

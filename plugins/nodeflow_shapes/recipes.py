@@ -1,10 +1,12 @@
 """Scenes as a list and as a data set: descriptions of a few numbers, drawn when they are needed."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from nodeflow import Dataset
+from nodeflow_shapes.regions import QUESTIONS, regions
 from nodeflow_shapes.render import render
 from nodeflow_shapes.scenes import PHRASINGS, WORDS, Scene, Split, caption, scene
 
@@ -45,6 +47,10 @@ class SceneDataset(Dataset):
         return WORDS
 
     @property
+    def answers(self) -> Mapping[str, tuple[str, ...]]:
+        return QUESTIONS
+
+    @property
     def notes(self) -> Mapping[str, Any]:
         held = self.scenes
         return {
@@ -73,8 +79,14 @@ class SceneBatches:
         return self.scenes.count
 
     def batch(self, step: int, size: int) -> dict[str, Any]:
-        """The pictures, full captions and all phrasings of scenes step * size .. step * size + size - 1."""
+        """Pictures, full captions, all phrasings and regions of scenes step * size .. step * size + size - 1."""
         drawn = self.scenes.part(step * size, (step + 1) * size)
         phrasings = [[caption(one, variant=variant) for variant in (None, *range(PHRASINGS))] for one in drawn]
         captions = [said[0] for said in phrasings]
-        return {"pictures": render(drawn, self.size), "captions": captions, "phrasings": phrasings}
+        cells = math.gcd(self.size, 8)
+        return {
+            "pictures": render(drawn, self.size),
+            "captions": captions,
+            "phrasings": phrasings,
+            "regions": regions(drawn, self.size, cells),
+        }

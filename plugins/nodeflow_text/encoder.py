@@ -7,13 +7,14 @@ import torch
 from nodeflow_nn.transformer import Block
 from torch import Tensor, nn
 
+from nodeflow_text.pieces import PieceTokenizer
 from nodeflow_text.words import PAD, WordTokenizer
 
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
     """words: the vocabulary. length: tokens a prompt. width: channels of the tokens. heads, depth: of the transformer
-    layers. pooled_width: channels of the pooled vector.
+    layers. pooled_width: channels of the pooled vector. merges: of a PieceTokenizer, which then takes the words' place.
     """
 
     words: tuple[str, ...]
@@ -22,6 +23,13 @@ class TextEncoderConfig:
     heads: int = 4
     depth: int = 2
     pooled_width: int = 128
+    merges: tuple[str, ...] | None = None
+
+    def tokenizer(self) -> WordTokenizer | PieceTokenizer:
+        """What numbers the prompts; 0 fills up."""
+        if self.merges is None:
+            return WordTokenizer(tuple(self.words), self.length)
+        return PieceTokenizer(tuple(self.merges), self.length)
 
 
 class TextContext(NamedTuple):
@@ -40,7 +48,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: TextEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokenizer = WordTokenizer(tuple(config.words), config.length)
+        self.tokenizer = config.tokenizer()
         self.embedding = nn.Embedding(self.tokenizer.size, config.width)
         self.positions = nn.Parameter(torch.randn(config.length, config.width))
         self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.depth))
@@ -60,4 +68,5 @@ class TextEncoder(nn.Module):
 
     def encode(self, prompts: list[str]) -> TextContext:
         """Prompts -> context; "" is the unconditional prompt."""
-        return self(self.tokenizer.encode(prompts).to(self.positions.device))
+        context: TextContext = self(self.tokenizer.encode(prompts).to(self.positions.device))
+        return context

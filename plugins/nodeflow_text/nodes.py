@@ -3,30 +3,24 @@
 from typing import Annotated, Any
 
 import torch
+from nodeflow_shapes.shipped import TEXT
 from pydantic import Field
 
-from nodeflow import QUIET, Context, TextEmbedding, TextEncoder, Ui, file_identity, find_weights, node
+from nodeflow import QUIET, Context, TextEmbedding, TextEncoder, Ui, node, weights_identity
 from nodeflow_text.mixing import lengthened, mixed
 from nodeflow_text.recipes import WordEncoder
 
 Prompt = Annotated[str, Field(max_length=10_000), Ui("multiline")]
 
 
-def _content(model: str) -> str:
-    return file_identity(find_weights(model))
-
-
-@node(category="text", identity=_content)
-def load_encoder(model: Annotated[str, Ui("model")] = "shapes:text", *, ctx: Context = QUIET) -> TextEncoder:
+@node(category="text", identity=weights_identity)
+def load_encoder(model: Annotated[str, Ui("model")] = TEXT, *, ctx: Context = QUIET) -> TextEncoder:
     """Choose a text encoder. Its weights are read when a text is encoded with it.
 
     Args:
         model: "plugin:name" for weights that a plugin ships, or a safetensors file in a model folder.
     """
-    plugin, colon, _ = model.partition(":")
-    if not colon or len(plugin) == 1:  # a path, not "plugin:name"; one letter is a drive
-        ctx.read(find_weights(model))
-    return WordEncoder.named(model)
+    return WordEncoder.named(model, ctx)
 
 
 @node(category="text", title="Encode text")

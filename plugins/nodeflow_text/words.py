@@ -36,6 +36,10 @@ class WordTokenizer:
         """The prompt's words that the vocabulary lacks."""
         return [word for word in self.split(prompt) if word not in self.words]
 
+    def unread(self, prompt: str) -> list[str]:
+        """What makes no difference: unknown words, and those beyond the length."""
+        return [*self.unknown(prompt), *self.split(prompt)[self.length :]]
+
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Prompts -> [B, length] int64. The empty prompt is all zeros: the unconditional one."""
         number = {word: i for i, word in enumerate(self.words, start=2)}

@@ -9,7 +9,7 @@ from pydantic import Field
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from nodeflow import QUIET, Context, SavedFile, Table, Ui, file_identity, find_weights, node
+from nodeflow import QUIET, Context, SavedFile, Table, Ui, find_weights, node, weights_identity
 from nodeflow_train.card import card
 
 
@@ -19,7 +19,7 @@ class Attested(NamedTuple):
 
 
 def _content(weights: str) -> str:
-    return file_identity(find_weights(weights))
+    return weights_identity(weights)
 
 
 @node(category="train", title="Attest", effect=True, identity=_content)
@@ -37,9 +37,7 @@ def attest(
         measured: tables whose first two columns are a question and a figure, as shapes.judge gives them.
         name: of the copy and of its card below the output folder.
     """
-    path = find_weights(weights)
-    if ":" not in weights:
-        ctx.read(path)
+    path = find_weights(weights, ctx)
     accuracy: dict[str, Any] = {}
     for table in measured:
         if len(table.columns) < 2:

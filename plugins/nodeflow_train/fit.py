@@ -72,7 +72,7 @@ def rate(step: int, config: FitConfig) -> float:
     return min(1.0, (step + 1) / max(1, config.warmup)) * decay
 
 
-def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
+def hidden_matrices(module: nn.Module) -> list[Tensor]:
     """What Muon trains: weights of linear and convolutional layers, but those whose path has a part that ends in `_in`
     or `_out` (a model's first and last layers) and those narrower than 32.
     """
@@ -165,7 +165,7 @@ class _Run:
                 group["lr"] = base * factor
         with precision(self.config.dtype, self.weights[0].device.type):
             value = loss(batches(self.step), step_generator(self.config.seed, self.step))
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call] # torch gives it no types
         nn.utils.clip_grad_norm_(self.weights, self.config.clip)
         for optimiser in self.optimisers:
             optimiser.step()

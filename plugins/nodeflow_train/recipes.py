@@ -47,28 +47,36 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class PreparedDataset(Dataset):
-    """Latents and caption numbers in a file, made from `source` by `autoencoder`; seed: of the order they come in."""
+    """Latents and caption numbers in a file, made from `source` by `autoencoder`. seed: of the order they come in.
+    full: share of visits that bring the full caption, whatever the phrasings.
+    """
 
     source: Dataset
     file: SavedFile
     autoencoder: str
     space: LatentSpace
     seed: int
+    full: float = 0.0
 
     @property
     def words(self) -> tuple[str, ...]:
         return self.source.words
 
     @property
+    def answers(self) -> Mapping[str, tuple[str, ...]]:
+        return self.source.answers
+
+    @property
     def notes(self) -> Mapping[str, Any]:
         own = {"autoencoder": self.autoencoder, "space": asdict(self.space), "order_seed": self.seed}
+        own["full_captions"] = self.full
         return {**self.source.notes, **own}
 
     def assemble(self, load: object) -> "PreparedBatches":
         del load  # it is all in the file
         if not self.file.stands():
             raise ValueError(f"{self.file.path} is gone or has changed\n    run the graph again: it is prepared anew")
-        return PreparedBatches(Path(self.file.path), self.seed)
+        return PreparedBatches(Path(self.file.path), self.seed, self.full)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class PreparedBatches:
 
     path: Path
     seed: int
+    full: float
 
     @cached_property
     def _held(self) -> Prepared:
@@ -87,6 +96,5 @@ class PreparedBatches:
         return len(self._held.latents)
 
     def batch(self, step: int, size: int) -> dict[str, Any]:
-        """Latents and the numbers of one phrasing each, in a new order each time round."""
-        latents, ids = self._held.batch(step, size, seed=self.seed)
-        return {"latents": latents, "ids": ids}
+        """Latents, the numbers of one phrasing each and what regions there are, in a new order each time round."""
+        return dict(self._held.batch(step, size, self.seed, self.full))

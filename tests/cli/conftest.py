@@ -46,12 +46,18 @@ def echo(number: int = 3, text: str = "", seed: Seed = 0) -> int:
 
 
 @node(category="test")
-def ill(after: int, how: str = "raise") -> Table:
-    """Fail, or die, or give a table."""
+def ill(after: int, how: str = "raise") -> Table | str:
+    """Fail, or die, or give a table or a text."""
     if how == "die":
         os._exit(7)
     if how == "table":
         return Table("Losses", ("step", "loss"), ((1, 0.5), (2, 0.25)))
+    if how == "nan":
+        return Table("Figures", ("a", "b"), ((float("nan"), float("inf")), (float("-inf"), 1.5)))
+    if how == "half":
+        return "half a letter: \\ud800"
+    if how == "interrupt":
+        raise KeyboardInterrupt
     raise ValueError("it does not work\\n    do something else")
 
 
@@ -83,15 +89,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "entry_points.txt").write_text("[nodeflow]\nill = nodeflow_ill\nbroken = nodeflow_broken\n")
     (folder / "site" / "nodeflow_ill.py").write_text(PLUGIN)
     (folder / "site" / "nodeflow_broken.py").write_text("raise RuntimeError('out of order')\n")
+    command = [sys.executable, "-P", "-m", "nodeflow.cli", "plugins"]  # or a test would be told who is waited for
+    subprocess.run(command, env={**os.environ, **environment(folder)}, capture_output=True, check=True)
     return folder
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What makes a process find the plugin and the cache there."""
+    paths = [str(home / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "NODEFLOW_CACHE": str(home / "cache")}
 
 
 @pytest.fixture
 def surroundings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a graph in it."""
-    paths = [str(home / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    monkeypatch.setenv("NODEFLOW_CACHE", str(home / "cache"))
+    for name, value in environment(home).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "path", [str(home / "site"), *sys.path])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY), "utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,13 +116,16 @@ def test_a_second_ctrl_c_ends_a_node_that_does_not_listen(start: Start, tmp_path
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
-def test_a_terminal_gets_bars(surroundings: Path, tmp_path: Path) -> None:
-    one = {"type": "ill.echo"}
-    (tmp_path / "one.json").write_text(json.dumps({"nodeflow": 1, "outputs": {"number": "a"}, "nodes": {"a": one}}))
+LOG_IN = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+COLUMNS = 80
+
+
+def on_a_terminal(*arguments: str, interrupt_at: str = "") -> tuple[int, str]:
+    """Runs the command line on a terminal, presses Ctrl+C when it shows that text; its code, and all that it wrote."""
     ours, theirs = os.openpty()
-    command = [sys.executable, "-P", "-m", "nodeflow.cli", "run", "one.json"]
-    child = subprocess.Popen(command, stdout=theirs, env={**os.environ, "COLUMNS": "80", "TERM": "xterm"})
+    command = [sys.executable, "-P", "-c", LOG_IN, "-P", "-m", "nodeflow.cli", *arguments]
+    environment = {**os.environ, "COLUMNS": str(COLUMNS), "TERM": "xterm"}
+    child = subprocess.Popen(command, stdin=theirs, env=environment)
     os.close(theirs)
     seen = b""
     while True:
@@ -131,9 +135,54 @@ def test_a_terminal_gets_bars(surroundings: Path, tmp_path: Path) -> None:
             break
         if not piece:
             break
+        if interrupt_at and interrupt_at.encode() in seen:
+            os.write(ours, b"\x03")
+            interrupt_at = ""
     os.close(ours)
+    return child.wait(), seen.decode()
 
-    assert 0 == child.wait()
-    assert b"the run" in seen
-    assert b"/1 nodes" in seen
-    assert b"number = 3" in seen
+
+def screen(written: str) -> list[str]:
+    """What a terminal shows in the end: it knows line ends, the cursor up and erased lines, and wraps at its edge."""
+    rows, y, x = [[" "] * COLUMNS], 0, 0
+    for found in re.finditer(r"\x1b\[([?\d;]*)([A-Za-z])|(.)", written, re.DOTALL):
+        number, command, letter = found.groups()
+        if command == "A":
+            y -= int(number)
+        elif command == "K":
+            rows[y] = [" "] * COLUMNS
+        elif letter == "\r":
+            x = 0
+        elif letter:
+            if letter == "\n" or x == COLUMNS:
+                y, x = y + 1, 0
+                rows += [[" "] * COLUMNS] * (y == len(rows))
+            if letter != "\n":
+                rows[y] = [*rows[y][:x], letter, *rows[y][x + 1 :]]
+                x += 1
+    return ["".join(row).rstrip() for row in rows]
+
+
+@pytest.mark.skipif(not hasattr(os, "login_tty"), reason="no terminals here")
+def test_a_terminal_gets_bars(surroundings: Path, tmp_path: Path) -> None:
+    one = {"type": "ill.echo"}
+    (tmp_path / "one.json").write_text(json.dumps({"nodeflow": 1, "outputs": {"number": "a"}, "nodes": {"a": one}}))
+    code, written = on_a_terminal("run", "one.json")
+
+    assert 0 == code
+    assert "the run" in written
+    assert "/1 nodes" in written
+    assert "number = 3" in screen(written)
+
+
+@pytest.mark.skipif(not hasattr(os, "login_tty"), reason="no terminals here")
+def test_the_bars_are_gone_after_ctrl_c_though_the_terminal_prints_it_too(surroundings: Path, tmp_path: Path) -> None:
+    arguments = ("run", napping(tmp_path), "--no-cache", "--device", "cpu")
+    code, written = on_a_terminal(*arguments, interrupt_at="/300")
+    shown = [line for line in screen(written) if line]
+
+    assert 130 == code
+    assert "^C" in written
+    assert "stopping; ^C ends it now" in written
+    assert 1 == len(shown)
+    assert shown[0].startswith("stopped after")

@@ -53,10 +53,10 @@ def test_json_prints_events_alone(nodeflow: Call, tmp_path: Path) -> None:
     events = [json.loads(line) for line in said.out.splitlines()]
 
     assert (1, "") == (said.code, said.err)
-    assert ["began", "started", "finished", "started", "failed", "delivered", "ended"] == [
+    assert ["began", "started", "finished", "delivered", "started", "failed", "ended"] == [
         event["event"] for event in events
     ]
-    assert 3 == events[-2]["value"]
+    assert (3, 1) == (events[3]["value"], events[-1]["exit"])
 
 
 def test_until_computes_no_more(nodeflow: Call, tmp_path: Path) -> None:
@@ -86,7 +86,9 @@ def test_a_node_that_kills_its_process_is_named(nodeflow: Call, tmp_path: Path) 
     said = nodeflow("run", graph(tmp_path), "--set", "how=die")
 
     assert 1 == said.code
-    assert said.err.startswith('error: node "second": the process that ran it ended')
+    assert said.err.startswith('graph.json: node "second": the process that ran it ended (exit code 7)\n    a node')
+    assert ["second  failed", "number = 3"] == [said.out.splitlines()[1], said.out.splitlines()[-1]]
+    assert said.out.splitlines()[2].startswith("failed after")
 
 
 def test_figures_are_printed_as_a_table(nodeflow: Call, tmp_path: Path) -> None:
@@ -189,8 +191,12 @@ NESTED = {
 
 
 def test_settings_reach_into_subgraphs() -> None:
-    document = with_settings(parse(json.dumps(NESTED)), ["three.name=12", "one.factor=2"], CATALOG, HERE)
+    settings = ["three.name=12", "nothing", "one.factor=2", "nobody=1"]
+    document, wrong = with_settings(parse(json.dumps(NESTED)), settings, CATALOG, HERE)
 
+    assert ["--set nothing: expected name=value", 'there is no parameter "nobody"'] == [
+        problem.message.partition(", such")[0] for problem in wrong
+    ]
     assert {"name": "12"} == document.nodes["three"].inputs
     assert {"factor": 2} == document.nodes["one"].inputs
 

@@ -1,5 +1,6 @@
 """`nodeflow new plugin`: what it makes must work as it is."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -64,11 +65,28 @@ def test_what_is_there_already_stays(nodeflow: Call, surroundings: Path) -> None
     assert [] == list((surroundings / "nodeflow-brush").iterdir())
 
 
-def test_a_name_that_is_installed_is_warned_of(nodeflow: Call) -> None:
+def test_a_name_that_is_installed_is_refused(nodeflow: Call, surroundings: Path) -> None:
     said = nodeflow("new", "plugin", "ill")
 
-    assert 0 == said.code
-    assert said.err.startswith('warning: the plugin "ill" of nodeflow-ill 1.5 is installed')
+    assert 2 == said.code
+    assert "the plugin of that name is installed (nodeflow-ill 1.5)" in said.err
+    assert ["tiny.json"] == [path.name for path in surroundings.iterdir()]
+
+
+def test_nothing_half_made_is_left(nodeflow: Call, surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_text
+
+    def full(path: Path, *given: Any, **named: Any) -> int:
+        if path.suffix == ".toml":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *given, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    said = nodeflow("new", "plugin", "brush")
+
+    assert 2 == said.code
+    assert "nodeflow-brush cannot be written: No space left on device\n    make room" in said.err
+    assert ["tiny.json"] == [path.name for path in surroundings.iterdir()]
 
 
 @pytest.mark.parametrize("name", ["Brush", "my-brush", "2d", "_x", "class", "", "../x", "größe", "a" * 41, "graph"])

@@ -33,6 +33,72 @@ def test_check_tells_all_problems_of_all_files(nodeflow: Call, tmp_path: Path) -
     assert said.err.endswith("4 problems in 2 of 3 files\n")
 
 
+def test_check_tells_faults_of_form_and_of_meaning_at_once(nodeflow: Call, tmp_path: Path) -> None:
+    data = {
+        "nodeflow": 1,
+        "title": 5,
+        "parameters": {"p": "gone.x", "q": 3},
+        "outputs": {"a b": "soft", "o": "gone", "good": "soft.nothing"},
+        "nodes": {
+            "no id": {"type": "image.blurr"},
+            "soft": {"type": "image.blur", "version": "x", "inputs": {"image": {"$from": 3}, "sigma": -1.0, "odd": 1}},
+            "flat": 3,
+            "bare": {"inputs": {"image": {"$from": "flat"}}},
+            "last": {"type": "image.blur", "inputs": {"image": {"$from": "nobody"}, "sigma": {"$from": "up"}}},
+            "up": {"type": "graph:inner", "inputs": {"image": {"$from": "soft"}}},
+        },
+        "graphs": {
+            "inner": {
+                "parameters": {"image": "x.image"},
+                "outputs": {"out": "x"},
+                "nodes": {"x": {"type": "image.blur", "inputs": {"sigma": {"$from": "x", "y": 1}}}},
+            }
+        },
+    }
+    (tmp_path / "bad.json").write_text(json.dumps(data))
+    (told,) = nodeflow("check", "--json", "bad.json").json
+    problems = [
+        (problem["node"], problem["port"], problem["message"].partition(":")[0]) for problem in told["problems"]
+    ]
+
+    assert [
+        (None, None, '"title" must be a text, but is a number'),
+        ("no id", None, '"no id" cannot be the name of a node'),
+        ("soft", None, '"version" must be a whole number from 1'),
+        ("soft", "image", '{"$from"'),
+        ("flat", None, "a node must be an object, but is a number"),
+        ("bare", None, '"type" is missing'),
+        (None, None, 'parameter "p" leads to node "gone", which is not there'),
+        (None, None, 'parameter "q" must be "node.port", but is a number'),
+        (None, None, '"a b" cannot be the name of a output'),
+        (None, None, 'output "o" leads to node "gone", which is not there'),
+        ("x", "sigma", '{"$from"'),
+        ("no id", None, 'there is no node type "image.blurr"'),
+        ("soft", "sigma", "expected at least 0, found -1.0"),
+        ("soft", "odd", "image.blur has no such input"),
+        ("last", "image", 'the wire comes from "nobody", which does not exist'),
+        ("last", "sigma", 'expected float but "up/x" gives Image'),
+        ("soft", None, 'output "good" asks for "nothing", which it does not have'),
+    ] == problems
+
+
+def test_all_that_is_wrong_with_a_call_is_told_at_once(nodeflow: Call, tmp_path: Path) -> None:
+    arguments = ("--set", "colour", "--set", "odd=1", "--set", "sharp.sigma=-2", "--seed", "x", "--until", "nobody")
+    said = nodeflow("run", broken(tmp_path), *arguments)
+
+    assert (2, "") == (said.code, said.out)
+    for told in (
+        "--seed x: expected a whole number",
+        "--set colour: expected name=value",
+        'there is no parameter "odd"',
+        'node "soft": there is no node type "image.blurr"',
+        'node "sharp", input "sigma": expected at least 0, found -2',
+        'node "sharp", input "image": is missing',
+        '--until: there is no node "nobody"',
+    ):
+        assert told in said.err
+
+
 def test_check_as_json(nodeflow: Call, tmp_path: Path) -> None:
     said = nodeflow("check", "--json", "tiny.json", broken(tmp_path))
 
@@ -135,6 +201,8 @@ def test_info_has_versions_devices_and_folders(nodeflow: Call, home: Path) -> No
 
     assert (package.__version__, "cpu", "") == (told["nodeflow"], told["devices"][0]["name"], told["devices_error"])
     assert str(home / "cache") == told["folders"]["cache"]
+    assert 0 < told["devices"][0]["budget"] < told["devices"][0]["free"]
+    assert "free, models may take" in told["devices"][0]["about"]
 
 
 def test_the_version(nodeflow: Call) -> None:

@@ -10,7 +10,7 @@ from nodeflow_codebooks.nodes import BATCH, decode, encode, load, mix
 from nodeflow_nn.weights import save_weights
 
 from nodeflow import Autoencoder, Image, Latent, LatentSpace, ModelError
-from nodeflow.residency import models_in
+from nodeflow.leaves import models_in
 from nodeflow.testing import assert_deterministic, check_plugin
 
 CONFIG = maths.AutoencoderConfig(

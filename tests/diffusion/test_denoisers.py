@@ -12,7 +12,7 @@ from nodeflow_diffusion.recipes import LatentDenoiser
 from nodeflow_diffusion.schedules import alphas_cumprod, betas
 
 from nodeflow import QUIET, Denoiser, Latent, LatentSpace, Mask, TextEmbedding
-from nodeflow.residency import models_in
+from nodeflow.leaves import models_in
 from nodeflow.storage import fetch, store
 
 Text = Callable[..., TextEmbedding]
@@ -134,7 +134,22 @@ def test_what_does_not_go_together_is_refused_by_a_sentence(denoiser: Denoiser, 
         QUIET.load(condition(denoiser, text()))(torch.zeros(1, 3, 4, 8), 0.5, 0.5)
     with pytest.raises(ValueError, match="a picture of 18 x 16 cannot be cut into cells of 4 pixels"):
         empty(denoiser, 18, 16)
+    with pytest.raises(
+        ValueError, match="tiny makes pictures of 16 x 16, not of 32 x 16\n    ask for 16 x 16 and resize"
+    ):
+        empty(replace(denoiser, space=replace(denoiser.space, side=16)), 32, 16)
     with pytest.raises(ValueError, match="come from different encoders"):
         guide(denoiser, text(), replace(text(), pooled=None))
     with pytest.raises(ValueError, match=r"stops at noise 0\.9 before it starts at 0\.5"):
         guide(denoiser, text(), text(), start=0.5, stop=0.9)
+
+
+def test_a_u_net_says_which_sizes_it_can_halve(saved: Callable[..., str], text: Text) -> None:
+    denoiser = condition(load(saved(architecture="unet")), text())
+    assert (1, 3, 6, 2) == QUIET.load(denoiser)(torch.zeros(1, 3, 6, 2), 0.5, 0.5).shape
+    with pytest.raises(ValueError, match="sides are multiples of 8, but the latent is of 20 x 16\n    ask for such"):
+        QUIET.load(denoiser)(torch.zeros(1, 3, 4, 5), 0.5, 0.5)
+
+
+def test_spaces_do_not_differ_by_the_side_that_is_known_of_them(denoiser: Denoiser) -> None:
+    assert denoiser.space == replace(denoiser.space, side=16)

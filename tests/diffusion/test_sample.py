@@ -140,3 +140,8 @@ def test_a_batch_of_texts_makes_a_batch_of_pictures(denoiser: Denoiser, text: Te
     last = TextEmbedding(texts.tokens[2:], texts.mask[2:], texts.pooled[2:])  # type: ignore[index]
     alone = sample(condition(denoiser, last), blank(denoiser), steps=2, seed=3).samples
     torch.testing.assert_close(found[2:], alone, rtol=1e-3, atol=1e-4)
+
+
+def test_values_that_are_no_numbers_are_told(bound: Denoiser, text: Text) -> None:
+    with pytest.raises(ValueError, match="gave values that are no numbers\n    its weights may be damaged"):
+        sample(guide(bound.denoiser, text(), replace(text(), pooled=torch.full((1, 6), torch.nan)), 2.0), blank(bound))

@@ -1,5 +1,7 @@
 """Nodes that raise anything, return what they did not promise, or ask for what they may not have."""
 
+import signal
+
 import pytest
 from graphs_for_tests import built, ended, events, failure, value
 
@@ -45,12 +47,21 @@ def test_a_node_out_of_memory_is_told_with_figures():
     assert "out of memory on cpu" in failure({"a": ("w.boom_aside", {"kind": "MemoryError"})}, "a").message
 
 
-@pytest.mark.parametrize("kind", ["boom", "boom_aside"])
-def test_a_keyboard_interrupt_goes_through_and_the_engine_works_afterwards(kind):
+def test_a_keyboard_interrupt_goes_through_and_the_engine_works_afterwards():
     engine = Engine(device="cpu")
     with pytest.raises(KeyboardInterrupt):
-        events({"a": (f"w.{kind}", {"kind": "KeyboardInterrupt"})}, {"out": "a"}, engine)
+        events({"a": ("w.boom", {"kind": "KeyboardInterrupt"})}, {"out": "a"}, engine)
     assert {"out": 2} == ended({"b": ("number", {"x": 2})}, {"out": "b"}, engine).outputs
+
+
+@pytest.mark.parametrize("kind", ["boom", "boom_aside"])
+def test_a_keyboard_interrupt_that_only_the_node_can_have_raised_is_its_failure(kind):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if kind == "boom" else signal.default_int_handler)
+    try:
+        told = failure({"a": (f"w.{kind}", {"kind": "KeyboardInterrupt"})}, "a")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ("a", "KeyboardInterrupt") == (told.node, told.message)
 
 
 def test_a_message_of_a_million_letters_is_cut():

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from nodeflow import cache as module
-from nodeflow.cache import ENTRY_BYTES, LOOK_AGAIN, WORTH_WRITING, Cache, measured
+from nodeflow.cache import LOOK_AGAIN, WORTH_WRITING, Cache
+from nodeflow.contents import ENTRY_BYTES, measured
 from nodeflow.values import Image, Latent, LatentSpace, SavedFile, Table
 
 KB, MB = 1000, 1000_000

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+import time
 from types import ModuleType
 
 import pytest
@@ -130,11 +131,25 @@ def test_plugins_that_fail_are_told_and_the_good_ones_stand(real):
 
 
 def test_a_plugin_that_prints_without_end_is_stopped(real, monkeypatch):
-    monkeypatch.setattr(module, "PROBE_SECONDS", 4)
+    monkeypatch.setattr(module, "PLUGIN_SECONDS", 4)
     real.add("endless", "while True: print('x' * 1000)")
     (plugin,) = real.open().plugins
-    assert "the plugin ended the interpreter that imported it (no answer in 4 s)" == plugin.error
+    assert "its import did not end in 4 s\n    `nodeflow plugins --refresh` tries again" == plugin.error
     assert len(plugin.trace) <= 4_000
+
+
+def test_a_plugin_that_hangs_is_named_and_left_out_and_the_others_stand(real, monkeypatch, capsys):
+    monkeypatch.setattr(module, "PLUGIN_SECONDS", 10)
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    real.add("before", GOOD.format(version=1))
+    real.add("hangs", "import time; time.sleep(300)")
+    real.add("late", GOOD.format(version=2))
+    began = time.monotonic()
+    errors = real.errors()
+    assert time.monotonic() - began < 60
+    assert {"before": "", "hangs": "its import did not end in 10 s", "late": ""} == errors
+    assert 'waiting for the plugin "hangs" to be imported\n' in capsys.readouterr().err
+    assert {"before.thing": 1, "late.thing": 2} == {spec.id: spec.version for spec in real.open()}
 
 
 @pytest.mark.parametrize(

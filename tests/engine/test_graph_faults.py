@@ -16,11 +16,13 @@ THING = {"x": ("thing",)}
 def test_an_unknown_type_offers_the_nearest():
     assert ['a: there is no node type "t.numbr"'] == faults({"a": ("numbr",)})
     assert ['did you mean "t.number"?'] == cures({"a": ("numbr",)})
-    assert ['did you mean "t.number"?'] == cures({"a": ("zzzzzzzzzzzzzzz.number",)})
+    told = 'install the plugin that has it ("zzzzzzzzzzzzzzz"), or did you mean "t.number"?'
+    assert [told] == cures({"a": ("zzzzzzzzzzzzzzz.number",)})
 
 
 def test_an_unknown_type_of_an_absent_or_broken_plugin_is_told_apart():
-    assert ['install the plugin that has it ("nobody")'] == cures({"a": ("nobody.does_things",)})
+    told = 'install the plugin that has it ("nobody"); `nodeflow nodes` lists those there are'
+    assert [told] == cures({"a": ("nobody.does_things",)})
     broken = Catalog({}, (Plugin("bad", "bad", "bad", "1", "", "ImportError: x"),))
     assert ['its plugin "bad" is broken: see `nodeflow plugins`'] == cures({"a": ("bad.thing",)}, catalog=broken)
 

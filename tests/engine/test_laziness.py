@@ -5,6 +5,7 @@ from graphs_for_tests import ended, events, failure, finished, value
 
 from nodeflow.events import Failed
 from nodeflow.runner import Engine
+from nodeflow.session import Permissions
 
 BRANCHES = {"a": ("number", {"x": 1}), "b": ("add", {"a": 2})}
 
@@ -62,6 +63,7 @@ def test_needs_that_are_wrong_name_the_node(mode, told):
 
 
 def test_an_identity_that_raises_names_the_node(tmp_path):
-    failed = failure({"f": ("opened", {"path": str(tmp_path / "gone")}), "b": ("add", {"a": "$f"})}, "b")
+    nodes = {"f": ("opened", {"path": str(tmp_path / "gone")}), "b": ("add", {"a": "$f"})}
+    failed = failure(nodes, "b", permissions=Permissions(read=(tmp_path,)))
     assert "f" == failed.node
     assert "No such file" in failed.message

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 import torch
+from accounts import Accounts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodeflow import residency as module
+from nodeflow import devices as module
+from nodeflow.devices import amount, default_device, devices
 from nodeflow.errors import ModelError, PluginError
-from nodeflow.residency import Moved, Residency, amount, computing, default_device, devices, models_in
+from nodeflow.leaves import models_in
+from nodeflow.residency import Moved, Residency, computing
 from nodeflow.values import Composition, Image, Load, Model, Table, TextEmbedding
 
 
@@ -170,7 +173,7 @@ def test_two_nodes_may_hold_one_model_and_a_failing_node_lets_go() -> None:
 
 
 def test_each_device_has_its_own_budget_and_one_name(ledger: Ledger) -> None:
-    residency = Residency({"cuda": 10, "cuda:1": 20}, listen=ledger)
+    residency = Residency({"cuda": 10, "cuda:1": 20}, listen=ledger, backend=Accounts({}))
     for model, device in ((A, "cuda:0"), (A, "cuda"), (A, "cuda:1"), (B, "cuda:1"), (B, "cuda")):
         assert module.device_name(device) == residency.load(model, device).device
     assert "+A =A +A +B -A +B" == str(ledger)
@@ -220,7 +223,7 @@ def test_running_out_of_memory_evicts_all_others_and_tries_again_once(ledger: Le
         assert ("+A +B -A +L", [1]) == (str(ledger), relieved)
         act = failing(1, shortage)
         assert 7 == residency.retrying(lambda: act() or 7, "cpu")
-        with pytest.raises(ModelError, match=r"out of memory on cpu, .*\n    30 bytes of 100 bytes taken by models, "):
+        with pytest.raises(ModelError, match=r"on cpu, .*\n    30 bytes of 100 bytes taken by models \(B 10 bytes, "):
             load(Acting("M", 10, failing(2, shortage)))
     assert {"B", "L"} == {model.name for model in residency.resident("cpu")}  # type: ignore[attr-defined]
 

@@ -11,7 +11,7 @@ from graphs_for_tests import built, ended, events, failure, finished, value
 
 from nodeflow import errors
 from nodeflow.errors import GraphError
-from nodeflow.events import Began, Ended, Failed, Finished, Started
+from nodeflow.events import Began, Ended, Failed, Finished, Made, Started
 from nodeflow.runner import Engine, run
 
 CHAIN = 5_000
@@ -25,8 +25,8 @@ def chain(length):
 
 def test_the_events_of_a_run_in_order():
     told = events({"a": ("number", {"x": 2}), "b": ("add", {"a": "$a", "b": 3})}, {"sum": "b"})
-    assert [Began, Started, Finished, Started, Finished, Ended] == [type(event) for event in told]
-    assert ["a", "a", "b", "b"] == [event.node for event in told[1:-1]]
+    assert [Began, Started, Finished, Started, Finished, Made, Ended] == [type(event) for event in told]
+    assert ["a", "a", "b", "b"] == [event.node for event in told[1:-2]]
     assert ({"sum": 5}, 2, 0, 0, False) == (
         told[-1].outputs, told[-1].ran, told[-1].reused, told[-1].failed, told[-1].cancelled,
     )  # fmt: skip
@@ -35,7 +35,7 @@ def test_the_events_of_a_run_in_order():
 def test_every_event_has_a_json_form():
     told = events({"a": ("loop",), "b": ("w.boom",), "c": ("pair",)}, {"a": "a", "b": "b", "c": "c.second"})
     lines = [json.loads(json.dumps(event.as_json())) for event in told]
-    assert {"began", "started", "stepped", "finished", "failed", "ended"} == {line["event"] for line in lines}
+    assert {"began", "started", "stepped", "finished", "failed", "made", "ended"} == {line["event"] for line in lines}
     assert {"a", "c"} == set(lines[-1]["names"])
 
 

@@ -12,6 +12,7 @@ from graphs_for_tests import CATALOG
 from pydantic import Field
 
 from nodeflow.annotations import port_type
+from nodeflow.calls import matches
 from nodeflow.spec import NodeSpec
 from nodeflow.types import PortType, accepts, fault, shown
 
@@ -61,6 +62,20 @@ def test_a_wire_that_fits(target, source):
 @pytest.mark.parametrize(("target", "source", "reason"), MISFITS)
 def test_a_wire_that_does_not_fit_says_why(target, source, reason):
     assert reason == accepts(port_type(target), port_type(source))
+
+
+class Share(float, enum.Enum):
+    WHOLE = 1.0
+
+
+@pytest.mark.parametrize("kinds", [(Literal[1], Literal[True], Share), (Literal[0], Literal[False])])
+def test_literals_that_python_calls_equal_are_different(kinds):
+    types = [port_type(kind) for kind in kinds]
+    values = [kind.values[0] for kind in types]
+    same = [[one is other for other in types] for one in types]
+    assert same == [[accepts(one, other) is None for other in types] for one in types]
+    assert same == [[fault(one, value) is None for value in values] for one in types]
+    assert same == [[matches(one, value) for value in values] for one in types]
 
 
 STANDS = [

@@ -163,10 +163,35 @@ def test_a_wrong_graph_is_refused_with_its_problems_and_the_worker_goes_on(worke
     assert {"x": 1} == delivered(run(worker, {"n": ("rough.number", {"x": 1})}, {"x": "n"}))
 
 
-def test_an_output_that_cannot_be_written_refuses_the_run_only(worker):
-    with pytest.raises(GraphError, match="no room for it"):
-        run(worker, {"p": ("rough.prints", {"text": "unwritable"})}, {"t": "p"})
-    assert {"x": 1} == delivered(run(worker, {"n": ("rough.number", {"x": 1})}, {"x": "n"}))
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("unwritable", "RuntimeError: no room for it"),
+        ("full", "No space left on device\n    make room on the disk"),
+        ("half \ud800", "the text holds U+D800, which no file can hold\n    take it out of the text"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_told_and_the_others_are_delivered(text, message, worker, place):
+    nodes = {"p": ("rough.says", {"text": text}), "n": ("rough.number", {"x": 1})}
+    told = run(worker, nodes, {"t": "p", "x": "n"}, name="cat")
+    ((name, path, reason),) = [(e["output"], Path(e["path"]), e["message"]) for e in named(told, "undelivered")]
+    assert ("t", place / "outputs", True, message) == (name, path.parent, path.name.startswith("cat-t-"), reason)
+    assert ({"x": 1}, 0) == (delivered(told), told[-1]["failed"])
+
+
+def test_a_file_is_named_after_the_outputs_there_are_not_those_that_came_out(worker, place):
+    nodes = {"s": ("rough.says", {"text": "kept"}), "bad": ("rough.ends", {"how": "raise"})}
+    (good,) = named(run(worker, nodes, {"x": "s", "y": "bad"}, name="cat"), "delivered")
+    assert ["cat-x-"] == [Path(path).name[:6] for path in good["paths"]]
+
+
+def test_outputs_that_were_made_before_the_process_ended_are_delivered(victim):
+    nodes = {"n": ("rough.number", {"x": 7}), "bad": ("rough.ends", {"how": "segfault"})}
+    told = []
+    with pytest.raises(WorkerDied, match="a fault in compiled code") as caught:  # noqa: PT012 # what came before counts
+        for event in victim.run(document(nodes, {"x": "n", "y": "bad"}), device="cpu"):
+            told.append(event)
+    assert ({"x": 7}, "bad") == (delivered(told), caught.value.node)
 
 
 def test_an_output_folder_that_cannot_be_made_is_told_before_anything_runs(worker, place):

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -42,6 +44,22 @@ def test_a_header_tells_what_memory_is_needed(good: Path) -> None:
     assert found.bytes == sum(4 * value.numel() for value in module.state_dict().values())
     assert not module.training
     assert not any(weight.requires_grad for weight in module.parameters())
+
+
+def test_a_network_is_laid_out_without_importing_a_compiler() -> None:
+    """torch's meta device asks sympy and dynamo for sums and random numbers: two CPU seconds of every first run."""
+    script = """if True:
+        import sys
+        from nodeflow import find_weights
+        from nodeflow_codebooks.recipes import BUILDERS as autoencoders
+        from nodeflow_diffusion.recipes import BUILDERS as denoisers
+        from nodeflow_nn.checkpoints import describe
+        from nodeflow_text.recipes import BUILDERS as encoders
+        for name in ("autoencoder", "text", "transformer", "unet"):
+            describe(find_weights(f"shapes:{name}"), {**autoencoders, **denoisers, **encoders})
+        print([name for name in ("sympy", "torch._dynamo") if name in sys.modules])"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "[]" == told.stdout.strip()
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

@@ -1,7 +1,15 @@
 """Words and their encoder."""
 
+import unicodedata
+from pathlib import Path
+
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from nodeflow_nn.weights import load_weights, save_weights
 from nodeflow_text.encoder import TextEncoder, TextEncoderConfig
+from nodeflow_text.pieces import PieceTokenizer, learn_merges
+from nodeflow_text.recipes import BUILDERS
 from nodeflow_text.words import WordTokenizer
 
 WORDS = ("a", "blue", "circle", "on", "red", "square")
@@ -49,3 +57,37 @@ def test_order_counts_and_companions_do_not() -> None:
     beside = model.encode(["red circle", "a blue square on a red"])
     torch.testing.assert_close(alone.tokens[0], beside.tokens[0])
     assert (model.encode(["circle red"]).pooled - alone.pooled).abs().max() > 1e-3
+
+
+CAPTIONS = ["a red circle on a blue square", "a blue circle", "a red square on a red background"]
+
+
+def test_pieces_grow_into_the_words_they_are_learnt_from() -> None:
+    merges = learn_merges(CAPTIONS, 330)
+    assert merges == learn_merges(CAPTIONS, 330)
+    assert [" a", " red", " circle"] == PieceTokenizer(merges).split("A  red\n circle")
+    assert () == learn_merges(CAPTIONS, 257)
+
+
+@given(st.text("aclrZÉßé 猫🙂\n\t.,17", max_size=30), st.integers(257, 330))
+def test_every_text_is_read_in_pieces(text: str, size: int) -> None:
+    tokenizer = PieceTokenizer(learn_merges(CAPTIONS, size), 512)
+    ids = tokenizer.encode([text])
+    assert ids.max() < tokenizer.size
+    assert [] == tokenizer.unread(text)
+    assert [" ".join(unicodedata.normalize("NFC", text).lower().split())] == tokenizer.decode(ids)
+
+
+def test_pieces_beyond_the_length_are_told() -> None:
+    tokenizer = PieceTokenizer(learn_merges(CAPTIONS, 330), 3)
+    assert (2, 3) == tokenizer.encode(["a red circle on a blue square", ""]).shape
+    assert ["on", "a", "blue", "square"] == tokenizer.unread("a red circle on a blue square")
+    assert 0 == tokenizer.encode([""]).sum()
+
+
+def test_an_encoder_reads_pieces(tmp_path: Path) -> None:
+    config = TextEncoderConfig((), length=6, width=16, heads=2, depth=1, merges=learn_merges(CAPTIONS, 300))
+    model = TextEncoder(config).eval()
+    save_weights(tmp_path / "pieces.safetensors", model, "text_encoder", config, {}, dtype=torch.float32)
+    again = load_weights(tmp_path / "pieces.safetensors", BUILDERS)
+    assert torch.equal(model.encode(["a red ring"]).tokens, again.encode(["a red ring"]).tokens)

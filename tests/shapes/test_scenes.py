@@ -1,10 +1,12 @@
 """Scenes are the same everywhere, their splits never meet, and their pictures hold what they say."""
 
 import hashlib
+import math
 import re
 
 import pytest
 import torch
+from nodeflow_shapes.regions import QUESTIONS, regions
 from nodeflow_shapes.render import render
 from nodeflow_shapes.scenes import (
     BACKGROUNDS,
@@ -165,3 +167,22 @@ def test_pictures_do_not_depend_on_their_batch() -> None:
     assert torch.equal(torch.cat([render([drawn]) for drawn in scenes]), together)
     assert 0 <= float(together.min()) <= float(together.max()) <= 1
     assert (0, 3, 8, 8) == tuple(render([], size=8).shape)
+
+
+def test_regions_tell_what_the_caption_says_and_where() -> None:
+    drawn = [scene(3, index) for index in range(60)]
+    maps = regions(drawn)
+    assert (60, 20, 8, 8) == maps.shape
+    torch.testing.assert_close(torch.ones(60, 8, 8), maps[:, :3].sum(1))
+    for one, found in zip(drawn, maps, strict=True):
+        start = 3
+        covered = found[1:3].sum(0)
+        for question, answers in list(QUESTIONS.items())[1:]:
+            of_these = found[start : start + len(answers)]
+            torch.testing.assert_close(covered, of_these.sum(0))
+            named = {answers.index(getattr(thing, question)) for thing in one.things}
+            assert named == set(of_these.flatten(1).sum(1).nonzero().flatten().tolist())
+            start += len(answers)
+        for order, thing in enumerate(one.things, start=1):
+            down, across = divmod(int(found[order].argmax()), 8)
+            assert math.hypot((across + 0.5) / 8 - thing.x, (down + 0.5) / 8 - thing.y) < thing.radius + 0.1

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 from nodeflow_nn.weights import save_weights
+from nodeflow_shapes.nodes import dataset
 from nodeflow_text import encoder as maths
 from nodeflow_text.nodes import encode, encode_many, interpolate, load_encoder, mix
+from nodeflow_text.training_nodes import new_encoder
 
 from nodeflow import Context, Engine, ModelError, TextEmbedding, TextEncoder, open_catalog
 from nodeflow.document import parse
@@ -142,3 +144,11 @@ def test_only_folders_that_may_be_read_are_read(weights: Path) -> None:
 
     with pytest.raises(PermissionError):
         load_encoder(str(weights), ctx=Strict())
+
+
+def test_a_new_encoder_learns_pieces_from_the_captions(tmp_path: Path) -> None:
+    data = dataset(40)
+    whole, pieces = new_encoder(data), new_encoder(data, pieces=300, ctx=RecordingContext(tmp_path))
+    assert whole.config.merges is None
+    assert 300 - 257 == len(pieces.config.merges)
+    assert [] == pieces.config.tokenizer().unread("a crimson ring")

@@ -1,6 +1,7 @@
 """A plugin whose nodes treat their process badly."""
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -53,6 +54,12 @@ def prints(text: str = '{"event": "ended", "run": 1}') -> str:
 
 
 @node(category="rough")
+def says(text: str) -> str:
+    """A text."""
+    return text
+
+
+@node(category="rough")
 def loops(steps: bool = True, *, ctx: Context = QUIET) -> int:
     """Does not end."""
     for _ in ctx.steps(iter(int, 1)) if steps else iter(int, 1):
@@ -93,7 +100,7 @@ def save(x: int, *, ctx: Context = QUIET) -> SavedFile:
     return SavedFile.at(path)
 
 
-NODES = (number, slow, ends, prints, loops, hungry, lingers, long, save)
+NODES = (number, slow, ends, prints, says, loops, hungry, lingers, long, save)
 
 
 @hook
@@ -104,6 +111,12 @@ def register_nodes():
 
 @hook
 def save_value(value, stem, about):
-    """Fails for one text, and writes none."""
+    """Fails for some texts, and writes one."""
     if value == "unwritable":
         raise RuntimeError("no room for it")
+    if value == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if value == "kept" or str(value).startswith("half"):
+        stem.with_suffix(".txt").write_text(value, "utf-8")
+        return [stem.with_suffix(".txt")]
+    return None

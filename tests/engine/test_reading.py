@@ -1,0 +1,86 @@
+"""What may be read is judged before anything is opened, by `identity` functions as by nodes."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import reading_nodes
+from graphs_for_tests import document, specs
+
+from nodeflow import file_identity, find_weights
+from nodeflow.catalog import Catalog
+from nodeflow.events import Ended, Failed
+from nodeflow.graph import build
+from nodeflow.runner import Engine
+from nodeflow.session import Permissions
+
+CATALOG = Catalog.of(*specs(reading_nodes, "f"))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("a")
+    (tmp_path / "in" / "m.safetensors").write_text("no weights, but a file")
+    (tmp_path / "secret.safetensors").write_text("secret")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "secret.safetensors")
+    monkeypatch.chdir(tmp_path / "in")
+    monkeypatch.setenv("NODEFLOW_MODELS", "")
+    return tmp_path / "in"
+
+
+def told(kind, value, port="path"):
+    """What a node of that kind gives, or its failure's message."""
+    nodes = {"n": (f"f.{kind}", {port: value})}
+    events = list(Engine(device="cpu").run(build(document(nodes, {"out": "n"}), CATALOG), permissions=Permissions()))
+    if found := [event.message for event in events if isinstance(event, Failed)]:
+        return found[0]
+    assert isinstance(events[-1], Ended)
+    return events[-1].outputs["out"]
+
+
+ASKING = [("by_path", "path"), ("by_name", "name"), ("weights", "model"), ("weights_by_hand", "model")]
+
+
+@pytest.mark.parametrize(("kind", "port"), ASKING)
+@pytest.mark.parametrize("path", ["../secret.safetensors", "link"])
+def test_an_identity_reads_no_file_outside_the_allowed_folders(kind, port, path, place):
+    assert f"lies outside the folders that a graph may read ({place})" in told(kind, path, port)
+
+
+def test_an_identity_that_opens_files_by_itself_is_judged_as_well(place):
+    assert 1 == told("by_itself", ["a.txt"], "paths")
+    assert "lies outside the folders" in told("by_itself", ["a.txt", "../secret.safetensors"], "paths")
+    assert ["a.txt"] == reading_nodes.OPENED
+
+
+def test_files_within_the_folders_and_shipped_ones_are_read(place):
+    assert "a" == told("by_path", "a.txt")
+    assert "a.txt" == told("by_name", "a.txt", "name")
+    for kind in ("weights", "weights_by_hand"):
+        assert "m" == told(kind, "m", "model")
+        assert "shapes:text" == told(kind, "shapes:text", "model")
+    assert "No such file" in told("by_path", "b.txt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+@pytest.mark.parametrize(("kind", "port"), [("by_path", "path"), ("by_name", "name"), ("plain", "path")])
+def test_a_pipe_is_refused_at_once(kind, port, place):
+    os.mkfifo(place / "pipe")
+    began = time.monotonic()
+    assert '"pipe" is a pipe, not a file\n    name a file' == told(kind, "pipe", port)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no devices here")
+def test_what_is_no_regular_file_has_no_identity(place):
+    assert file_identity("a.txt") == file_identity(place / "a.txt")
+    for path, kind in (("/dev/zero", "a device"), (".", "a folder"), (str(find_weights("m").parent), "a folder")):
+        with pytest.raises(ValueError, match=f'"{path}" is {kind}, not a file'):
+            file_identity(path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        with pytest.raises(ValueError, match="is a socket"):
+            file_identity("socket")
