@@ -49,8 +49,13 @@ def test_a_node_out_of_memory_is_told_with_figures():
 
 def test_a_keyboard_interrupt_goes_through_and_the_engine_works_afterwards():
     engine = Engine(device="cpu")
-    with pytest.raises(KeyboardInterrupt):
-        events({"a": ("w.boom", {"kind": "KeyboardInterrupt"})}, {"out": "a"}, engine)
+    # tests that a shell started in the background have SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            events({"a": ("w.boom", {"kind": "KeyboardInterrupt"})}, {"out": "a"}, engine)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert {"out": 2} == ended({"b": ("number", {"x": 2})}, {"out": "b"}, engine).outputs
 
 
