@@ -57,13 +57,13 @@ class OneByOne:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def demand(self, target: str, later: Sequence[str]) -> Iterator[Event]:
-        """Computes one target; the later ones are only looked at, for what they will need.
+    def demand(self, targets: Sequence[str], at: int) -> Iterator[Event]:
+        """Computes the target at that place; the later ones are only looked at, for what they will need.
 
         Each entry of the stack has what must be there before it goes on, the next one last.
         """
         run = self._run
-        stack: list[tuple[str, bool, list[Demand]]] = [(target, True, [])]
+        stack: list[tuple[str, bool, list[Demand]]] = [(targets[at], True, [])]
         steps, names, done, failed = run.graph.steps, run.names, run.results.done, run.results.failed
         while stack:
             name, whole, first = stack[-1]
@@ -85,7 +85,7 @@ class OneByOne:
             if first or not whole or name in done or name in failed:
                 continue
             step = steps[name]
-            outlook = run.foresee(_demanded(stack, later)) if step.spec.context else CLEAR
+            outlook = run.foresee(_demanded(stack, targets, at + 1)) if step.spec.context else CLEAR
             yield from outlook.refused
             if outlook.refused:
                 stack = [entry for entry in stack if run.results.waited_for(entry[0])]
@@ -95,10 +95,10 @@ class OneByOne:
                 yield from run.compute(step)
 
 
-def _demanded(stack: list[tuple[str, bool, list[Demand]]], later: Sequence[str]) -> Iterator[str]:
+def _demanded(stack: list[tuple[str, bool, list[Demand]]], targets: Sequence[str], at: int) -> Iterator[str]:
     """The nodes that a run asks for, the next one first."""
     for name, whole, first in reversed(stack):
         yield from (node for node, wanted in reversed(first) if wanted)
         if whole:
             yield name
-    yield from later
+    yield from (targets[place] for place in range(at, len(targets)))  # a slice would copy them all for each target

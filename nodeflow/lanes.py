@@ -53,11 +53,13 @@ class Lanes:
         self._busy: dict[str, str] = {}
         self._said: queue.SimpleQueue[Event | _Over] = queue.SimpleQueue()
         self._ended: BaseException | None = None
+        self._begun = False
 
-    def demand(self, target: str, later: Sequence[str]) -> Iterator[Event]:
-        """Computes a target, and the later ones with it; they will be found done when their turn comes."""
-        for demanded in reversed((target, *later)):
+    def demand(self, targets: Sequence[str], at: int) -> Iterator[Event]:
+        """Computes a target, and with the first one the later ones; they will be found done when their turn comes."""
+        for demanded in reversed(targets[at : at + 1] if self._begun else targets[at:]):
             self._ask((demanded, True))
+        self._begun = True
         try:
             while True:
                 if self._ended is None:

@@ -145,10 +145,10 @@ class _Run:
             self._name_what_is_known()
             demand = Lanes(self, self.engine.devices).demand if self.engine.several else OneByOne(self).demand
             for at, target in enumerate(self.targets):
-                yield from demand(target, self.targets[at + 1 :])
+                yield from demand(self.targets, at)
                 self.results.let_go((target,))
             while lost := self.results.lost():
-                yield from demand(lost[0], ())
+                yield from demand(lost[:1], 0)
         except Cancelled:
             cancelled = True
         except _Gone:

@@ -94,6 +94,25 @@ def rows(x: Tensor) -> tuple[tuple[int, int, int], tuple[int, int, int]] | None:
     return (a, b, c), (i, j, k)
 
 
+def unfused_rows(x: Tensor, *others: Tensor | None, widest: int) -> str | None:
+    """Why no fused kernel without a backward takes x row by row; None if one may."""
+    if reason := unfused(x, *others):
+        return reason
+    if wants_gradient(x, *others):
+        return "gradients are wanted, and the fused form has no backward"
+    if x.shape[-1] > widest:
+        return f"rows of {x.shape[-1]} numbers; it takes up to {widest}"
+    return None if rows(x) else f"rows of strides {x.stride()} do not lie evenly"
+
+
+def row_key(x: Tensor, *others: Tensor | None) -> str:
+    """What rows are like, as far as the fastest implementation may depend on it."""
+    layout = ("even" if rows(x) else "uneven") + ("" if x.is_contiguous() else " strided")
+    given = ",".join("-" if tensor is None else name_of(tensor.dtype) for tensor in others)
+    gradients = "gradients" if wants_gradient(x, *others) else ""
+    return told(x.dtype, bucket(x.numel() // max(x.shape[-1], 1)), x.shape[-1], given, layout, gradients).strip()
+
+
 def images(x: Tensor) -> tuple[int, int, int, int] | None:
     """[B, C, ...] as [B, C, P]: P and three strides; None if the places do not lie evenly, or neither way densely."""
     sizes, strides = x.shape[2:], x.stride()[2:]

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nodeflow.kernels.dispatch import Operation, dispatcher
+from nodeflow.kernels.layouts import route, wants_gradient
 
 
 def operator(schema: str, plain: Callable[..., Any], fake: Callable[..., Any], operation: Operation) -> Any:
@@ -28,3 +30,24 @@ def operator(schema: str, plain: Callable[..., Any], fake: Callable[..., Any], o
     made.register_kernel("cuda", dispatched)
     made.register_fake(fake)
     return made
+
+
+def called(
+    operation: Operation, made: Any, plain: Callable[..., Any], arguments: tuple[Any, ...], *, backward: bool = False
+) -> Any:
+    """Carries an operation out the way that its arguments ask for, see `layouts.route`.
+
+    Args:
+        operation: what the dispatcher chooses among.
+        made: its operator.
+        plain: the torch form for a CPU, and for gradients that the operator does not have.
+        arguments: judged, in the operator's order.
+        backward: the operator has gradients.
+    """
+    tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+    way, gradient = route(*tensors), wants_gradient(*tensors)
+    if way == "plain" or (way == "operator" and gradient and not backward):
+        return plain(*arguments)
+    if way == "operator" or (gradient and backward):
+        return made(*arguments)
+    return dispatcher().run(operation, *arguments)

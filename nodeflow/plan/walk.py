@@ -99,7 +99,7 @@ class Planner:
                 self.names[name] = name
         walk = OneByOne(cast(Run, self))
         for at, target in enumerate(self.targets):
-            for _ in walk.demand(target, self.targets[at + 1 :]):
+            for _ in walk.demand(self.targets, at):
                 pass
             self.results.let_go((target,))
         return self.plan

@@ -27,27 +27,16 @@ SCALES: dict[Times, float] = {"flow": 1000.0, "steps": 1.0}
 
 
 @dataclass(frozen=True)
-class NewTransformer(Trainable):
-    """A diffusion transformer with first weights."""
+class NewDenoiser(Trainable):
+    """A denoiser with first weights."""
 
-    config: TransformerConfig
-    architecture: str = "transformer"
+    architecture: Literal["transformer", "unet"]
+    config: TransformerConfig | UNetConfig
 
-    def assemble(self, load: Load) -> DiffusionTransformer:
+    def assemble(self, load: Load) -> Network:
         del load  # it has no children
-        return DiffusionTransformer(self.config)
-
-
-@dataclass(frozen=True)
-class NewUNet(Trainable):
-    """A U-Net with first weights."""
-
-    config: UNetConfig
-    architecture: str = "unet"
-
-    def assemble(self, load: Load) -> UNet:
-        del load  # it has no children
-        return UNet(self.config)
+        config = self.config
+        return DiffusionTransformer(config) if isinstance(config, TransformerConfig) else UNet(config)
 
 
 @dataclass(frozen=True)
@@ -169,7 +158,7 @@ def new_transformer(
     config = TransformerConfig(
         channels, grid, patch, width, depth, heads, ratio, context_width, pooled_width, SCALES[times]
     )
-    return NewTransformer(config)
+    return NewDenoiser("transformer", config)
 
 
 @node(category="train/model", title="New U-Net")
@@ -199,7 +188,8 @@ def new_unet(
     chosen = tuple(widths or (128, 192))
     if wrong := [width for width in chosen if width < head_width or width % head_width or width % 8]:
         raise ValueError(f"expected multiples of 8 and of head_width {head_width}, but widths has {wrong}")
-    return NewUNet(UNetConfig(channels, chosen, depth, head_width, ratio, context_width, pooled_width, SCALES[times]))
+    config = UNetConfig(channels, chosen, depth, head_width, ratio, context_width, pooled_width, SCALES[times])
+    return NewDenoiser("unet", config)
 
 
 @node(category="train/loss", title="Flow loss")

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from nodeflow.kernels.dispatch import Candidate, Operation, always, dispatcher
+from nodeflow.kernels.dispatch import Candidate, Operation, always
 from nodeflow.kernels.geglu import naive
-from nodeflow.kernels.layouts import bucket, expect_floats, route, rows, told, unfused, wants_gradient
-from nodeflow.kernels.operators import operator
+from nodeflow.kernels.layouts import bucket, expect_floats, rows, told, unfused
+from nodeflow.kernels.operators import called, operator
 
 BLOCKS = (512, 1024, 2048)
 FOLDER = Path(__file__).parent
@@ -29,14 +29,8 @@ def geglu(x: Tensor) -> Tensor:
         TypeError: x is no tensor of a floating point type.
         ValueError: the last dimension is odd, or there is none.
     """
-    (x,) = bind(x)
-    way = route(x)
-    if way == "plain":
-        y = naive.geglu(x)
-    elif way == "operator" or wants_gradient(x):
-        y = _geglu(x)
-    else:
-        y = dispatcher().run(OPERATION, x)
+    arguments = bind(x)
+    y: Tensor = called(OPERATION, _geglu, naive.geglu, arguments, backward=True)
     return y
 
 

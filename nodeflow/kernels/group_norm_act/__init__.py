@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from nodeflow.kernels.dispatch import Candidate, Operation, always, dispatcher
+from nodeflow.kernels.dispatch import Candidate, Operation, always
 from nodeflow.kernels.group_norm_act import naive
 from nodeflow.kernels.layouts import (
     accumulator,
@@ -17,12 +17,10 @@ from nodeflow.kernels.layouts import (
     expect_shape,
     images,
     name_of,
-    route,
     told,
     unfused,
-    wants_gradient,
 )
-from nodeflow.kernels.operators import operator
+from nodeflow.kernels.operators import called, operator
 
 Act = Literal["silu", "none"]
 Parameter = Tensor | None
@@ -62,14 +60,7 @@ def group_norm_act(
         ValueError: a shape does not fit x, groups does not divide C, or act is unknown.
     """
     arguments = bind(x, weight, bias, groups, eps=eps, scale=scale, shift=shift, act=act)
-    tensors = arguments[:5]
-    way = route(*tensors)
-    if way == "plain":
-        y = naive.group_norm_act(*arguments)
-    elif way == "operator" or wants_gradient(*tensors):
-        y = _group_norm_act(*arguments)
-    else:
-        y = dispatcher().run(OPERATION, *arguments)
+    y: Tensor = called(OPERATION, _group_norm_act, naive.group_norm_act, arguments, backward=True)
     return y
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nodeflow.kernels.dispatch import Candidate, Operation, always, dispatcher
+from nodeflow.kernels.dispatch import Candidate, Operation, always
 from nodeflow.kernels.guided_step import naive
 from nodeflow.kernels.layouts import (
     bucket,
@@ -15,12 +15,11 @@ from nodeflow.kernels.layouts import (
     expect_shape,
     images,
     name_of,
-    route,
     told,
     unfused,
     wants_gradient,
 )
-from nodeflow.kernels.operators import operator
+from nodeflow.kernels.operators import called, operator
 
 BLOCKS = (256, 1024)
 FOLDER = Path(__file__).parent
@@ -66,14 +65,7 @@ def guided_step(
     arguments = bind(
         cond, uncond, x, noise, guidance=guidance, c_x=c_x, c_eps=c_eps, c_noise=c_noise, clip=clip
     )  # fmt: skip
-    tensors = arguments[:4]
-    way = route(x, cond, uncond, noise)
-    if way == "plain" or (way == "operator" and wants_gradient(*tensors)):
-        y = naive.guided_step(*arguments)
-    elif way == "operator":
-        y = _guided_step(*arguments)
-    else:
-        y = dispatcher().run(OPERATION, *arguments)
+    y: Tensor = called(OPERATION, _guided_step, naive.guided_step, arguments)
     return y
 
 

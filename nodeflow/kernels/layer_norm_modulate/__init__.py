@@ -5,20 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nodeflow.kernels.dispatch import Candidate, Operation, always, dispatcher
+from nodeflow.kernels.dispatch import Candidate, Operation, always
 from nodeflow.kernels.layer_norm_modulate import naive
-from nodeflow.kernels.layouts import (
-    bucket,
-    expect_floats,
-    expect_shape,
-    name_of,
-    route,
-    rows,
-    told,
-    unfused,
-    wants_gradient,
-)
-from nodeflow.kernels.operators import operator
+from nodeflow.kernels.layouts import expect_floats, expect_shape, row_key, unfused_rows
+from nodeflow.kernels.operators import called, operator
 
 TILES = (1024, 4096)
 WIDEST = 16384
@@ -45,14 +35,7 @@ def layer_norm_modulate(x: Tensor, weight: Tensor | None, scale: Tensor, shift: 
         ValueError: a shape does not fit x.
     """
     arguments = bind(x, weight, scale, shift, eps)
-    tensors = arguments[:4]
-    way = route(*tensors)
-    if way == "plain" or (way == "operator" and wants_gradient(*tensors)):
-        y = naive.layer_norm_modulate(*arguments)
-    elif way == "operator":
-        y = _layer_norm_modulate(*arguments)
-    else:
-        y = dispatcher().run(OPERATION, *arguments)
+    y: Tensor = called(OPERATION, _layer_norm_modulate, naive.layer_norm_modulate, arguments)
     return y
 
 
@@ -70,21 +53,12 @@ def bind(x: Tensor, weight: Tensor | None, scale: Tensor, shift: Tensor, eps: fl
 
 def _legal(x: Tensor, weight: Tensor | None, scale: Tensor, shift: Tensor, eps: float) -> str | None:
     del eps
-    if reason := unfused(x, weight, scale, shift):
-        return reason
-    if wants_gradient(x, weight, scale, shift):
-        return "gradients are wanted, and the fused form has no backward"
-    if x.shape[-1] > WIDEST:
-        return f"rows of {x.shape[-1]} numbers; it takes up to {WIDEST}"
-    return None if rows(x) else f"rows of strides {x.stride()} do not lie evenly"
+    return unfused_rows(x, weight, scale, shift, widest=WIDEST)
 
 
 def _key(x: Tensor, weight: Tensor | None, scale: Tensor, shift: Tensor, eps: float) -> str:
     del eps
-    layout = ("even" if rows(x) else "uneven") + ("" if x.is_contiguous() else " strided")
-    given = ",".join("-" if tensor is None else name_of(tensor.dtype) for tensor in (weight, scale, shift))
-    gradients = "gradients" if wants_gradient(x, weight, scale, shift) else ""
-    return told(x.dtype, bucket(x.numel() // max(x.shape[-1], 1)), x.shape[-1], given, layout, gradients).strip()
+    return row_key(x, weight, scale, shift)
 
 
 def _fused(x: Tensor, weight: Tensor | None, scale: Tensor, shift: Tensor, eps: float, tile: int) -> Tensor:

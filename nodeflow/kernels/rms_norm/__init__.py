@@ -5,19 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nodeflow.kernels.dispatch import Candidate, Operation, always, dispatcher
-from nodeflow.kernels.layouts import (
-    bucket,
-    expect_floats,
-    expect_shape,
-    name_of,
-    route,
-    rows,
-    told,
-    unfused,
-    wants_gradient,
-)
-from nodeflow.kernels.operators import operator
+from nodeflow.kernels.dispatch import Candidate, Operation, always
+from nodeflow.kernels.layouts import expect_floats, expect_shape, row_key, unfused_rows
+from nodeflow.kernels.operators import called, operator
 from nodeflow.kernels.rms_norm import naive
 
 TILES = (1024, 4096)
@@ -42,13 +32,7 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
         ValueError: x has no dimension, or weight is not [D].
     """
     arguments = bind(x, weight, eps)
-    way = route(x, weight)
-    if way == "plain" or (way == "operator" and wants_gradient(x, weight)):
-        y = naive.rms_norm(*arguments)
-    elif way == "operator":
-        y = _rms_norm(*arguments)
-    else:
-        y = dispatcher().run(OPERATION, *arguments)
+    y: Tensor = called(OPERATION, _rms_norm, naive.rms_norm, arguments)
     return y
 
 
@@ -63,21 +47,12 @@ def bind(x: Tensor, weight: Tensor | None, eps: float) -> tuple[Tensor, Tensor |
 
 def _legal(x: Tensor, weight: Tensor | None, eps: float) -> str | None:
     del eps
-    if reason := unfused(x, weight):
-        return reason
-    if wants_gradient(x, weight):
-        return "gradients are wanted, and the fused form has no backward"
-    if x.shape[-1] > WIDEST:
-        return f"rows of {x.shape[-1]} numbers; it takes up to {WIDEST}"
-    return None if rows(x) else f"rows of strides {x.stride()} do not lie evenly"
+    return unfused_rows(x, weight, widest=WIDEST)
 
 
 def _key(x: Tensor, weight: Tensor | None, eps: float) -> str:
     del eps
-    layout = ("even" if rows(x) else "uneven") + ("" if x.is_contiguous() else " strided")
-    given = "-" if weight is None else name_of(weight.dtype)
-    gradients = "gradients" if wants_gradient(x, weight) else ""
-    return told(x.dtype, bucket(x.numel() // max(x.shape[-1], 1)), x.shape[-1], given, layout, gradients).strip()
+    return row_key(x, weight)
 
 
 def _fused(x: Tensor, weight: Tensor | None, eps: float, tile: int) -> Tensor:

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nodeflow.kernels.dispatch import Candidate, Operation, always, dispatcher
-from nodeflow.kernels.layouts import bucket, expect_floats, expect_shape, route, told, unfused
-from nodeflow.kernels.operators import operator
+from nodeflow.kernels.dispatch import Candidate, Operation, always
+from nodeflow.kernels.layouts import bucket, expect_floats, expect_shape, told, unfused
+from nodeflow.kernels.operators import called, operator
 from nodeflow.kernels.vq_nearest import naive
 
 TILES = ((64, 64), (128, 64))
@@ -32,13 +32,7 @@ def vq_nearest(z: Tensor, codebook: Tensor) -> Tensor:
         ValueError: the last dimensions differ, or the codebook is empty or not [K, D].
     """
     arguments = bind(z, codebook)
-    way = route(*arguments)
-    if way == "plain":
-        y = naive.by_products(*arguments)
-    elif way == "operator":
-        y = _vq_nearest(*arguments)
-    else:
-        y = dispatcher().run(OPERATION, *arguments)
+    y: Tensor = called(OPERATION, _vq_nearest, naive.by_products, arguments)
     return y
 
 
