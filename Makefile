@@ -6,7 +6,7 @@ test:      ; pytest
 tiny:      ; pytest tests/test_tiny.py
 slow:      ; pytest -m slow
 gpu:       ; pytest -m gpu
-bench:     ; python benchmarks/engine.py
+bench:     ; for name in engine plan kernels sampling; do python benchmarks/$$name.py || exit 1; done
 docs:      ; nodeflow docs --out docs/reference
 versions:  ; python tests/test_versions.py
 pictures:  ; python docs/pictures.py

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nodeflow.catalog import Catalog, open_catalog
+    from nodeflow.checkpoints import Checkpoint
     from nodeflow.context import QUIET, Context
     from nodeflow.document import Document
     from nodeflow.errors import Cancelled, GraphError, ModelError, NodeflowError, PluginError, RunError, WorkerDied
-    from nodeflow.files import FileModel, file_identity, find_weights, weights_identity
+    from nodeflow.files import (
+        CheckpointModel,
+        FileModel,
+        checkpoint_identity,
+        file_identity,
+        find_checkpoint,
+        find_weights,
+        weights_identity,
+    )
     from nodeflow.graph import Graph, build
     from nodeflow.hooks import hook
     from nodeflow.nodes import Seed, Ui, node
@@ -45,10 +54,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "catalog": ("Catalog", "open_catalog"),
+    "checkpoints": ("Checkpoint",),
     "context": ("QUIET", "Context"),
     "document": ("Document",),
     "errors": ("Cancelled", "GraphError", "ModelError", "NodeflowError", "PluginError", "RunError", "WorkerDied"),
-    "files": ("FileModel", "file_identity", "find_weights", "weights_identity"),
+    "files": (
+        "CheckpointModel", "FileModel", "checkpoint_identity", "file_identity", "find_checkpoint", "find_weights",
+        "weights_identity",
+    ),
     "graph": ("Graph", "build"),
     "hooks": ("hook",),
     "nodes": ("Seed", "Ui", "node"),
@@ -66,6 +79,8 @@ __all__ = [
     "Autoencoder",
     "Cancelled",
     "Catalog",
+    "Checkpoint",
+    "CheckpointModel",
     "Codes",
     "Composition",
     "Context",
@@ -99,7 +114,9 @@ __all__ = [
     "Video",
     "WorkerDied",
     "build",
+    "checkpoint_identity",
     "file_identity",
+    "find_checkpoint",
     "find_weights",
     "hook",
     "node",

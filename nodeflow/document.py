@@ -14,6 +14,7 @@ from typing import Any
 from nodeflow.errors import GraphError, Problem
 from nodeflow.jsontext import Flaw, block, escaped, judge_literal, kind, laid, loads, read_bytes, refuse
 from nodeflow.jsontext import save as save_text
+from nodeflow.likeness import foreign, misspelt_wire, slips
 
 JSON = Any
 Input = Any
@@ -107,7 +108,7 @@ def survey(text: str | bytes, file: str | None = None) -> tuple[Document, list[P
     """
     data, flaws = loads(text, file)
     if not isinstance(data, dict) or "nodeflow" not in data:
-        refuse(*_foreign(data), file)
+        refuse(*foreign(data), file)
     reader = _Reader(file)
     for flaw in flaws:
         reader.flaw(flaw)
@@ -209,6 +210,8 @@ def spelled(value: Input) -> JSON:
 def _item(value: JSON) -> Input:
     if not isinstance(value, Wire | dict) or (isinstance(value, dict) and "$from" not in value):
         judge_literal(value)
+        if isinstance(value, dict) and value and (wrong := misspelt_wire(value)):
+            raise ValueError(wrong)
         return value
     keys = {"$from": str(value)} if isinstance(value, Wire) else value
     node, dot, output = keys["$from"].partition(".") if isinstance(keys["$from"], str) else ("", "", "")
@@ -251,15 +254,6 @@ def _node_text(name: str, node: NodeEntry, indent: int) -> str:
         raise GraphError(Problem(f"cannot be written: {error}", node=name)) from error
 
 
-def _foreign(data: JSON) -> tuple[str, str]:
-    if not isinstance(data, dict):
-        return f"a graph is a JSON object, but this is {kind(data)}", 'it begins {"nodeflow": 1, ...'
-    steps = any(isinstance(value, dict) and "class_type" in value for value in data.values())
-    if steps or "last_node_id" in data or ("links" in data and "nodes" in data):
-        return "this looks like a ComfyUI workflow, not a nodeflow graph", 'a graph begins {"nodeflow": 1, ...'
-    return 'this is not a nodeflow graph: it has no "nodeflow" key', 'a graph begins {"nodeflow": 1, ...'
-
-
 class _Reader:
     """Makes documents of JSON values, and goes on past what is wrong, so as to tell it all."""
 
@@ -297,7 +291,8 @@ class _Reader:
         title = data.get("title", "")
         if not isinstance(title, str):
             self.fault(f'"title" must be a text, but is {kind(title)}')
-        if "nodes" not in data:
+        self.slips(data, GRAPH_KEYS)
+        if "nodes" not in data and not slips(data, ("nodes",)):
             self.fault('"nodes" is missing', 'a graph without nodes has "nodes": {}')
         found = self.table(data, "nodes")
         self.nodes += len(found)
@@ -339,6 +334,11 @@ class _Reader:
             self.file = outer
         return made
 
+    def slips(self, data: dict[str, JSON], known: frozenset[str], node: str | None = None) -> None:
+        """Tells keys that are nearly those of a graph or a node; others are kept for whoever knows them."""
+        for key, meant in slips(data, known):
+            self.fault(f'there is no key "{key}"', f'did you mean "{meant}"?', node)
+
     def table(self, data: dict[str, JSON], key: str, node: str | None = None) -> dict[str, JSON]:
         found = data.get(key, {})
         if isinstance(found, dict):
@@ -352,7 +352,10 @@ class _Reader:
             self.fault(f"a node must be an object, but is {kind(data)}", node=name)
             return NodeEntry("")
         form, version = data.get("type"), data.get("version", 1)
-        if not isinstance(form, str) or not form:
+        self.slips(data, NODE_KEYS, name)
+        if form is None and slips(data, ("type",)):
+            form = ""
+        elif not isinstance(form, str) or not form:
             told = f"must be a text, but is {kind(form)}" if form not in (None, "") else "is missing"
             self.fault(f'"type" {told}', "name the node's type, such as image.load", name)
             form = ""

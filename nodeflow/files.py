@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import stat
@@ -14,9 +15,10 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from nodeflow.checkpoints import Checkpoint, read_checkpoint
 from nodeflow.context import QUIET, Context
 from nodeflow.errors import ModelError
-from nodeflow.folders import model_folders
+from nodeflow.places import found_at
 from nodeflow.values import Model
 
 WHOLE = 64 * 2**20
@@ -106,28 +108,61 @@ def find_weights(name: str, ctx: Context = QUIET) -> Path:
     """The safetensors file that a model's name means.
 
     "plugin:file" is shipped by that plugin in its folder `weights`; any other name is a path, looked for in the
-    working directory and then in the model folders.
+    working directory and then in the model folders, also as ComfyUI and the Hugging Face cache lay them out.
 
     Args:
         name: as a loader's input has it.
         ctx: of the node that wants to read it; which paths it may read, the run decides.
 
     Raises:
-        ModelError: there is none; the message lists where it was looked for and what is there.
+        ModelError: there is none, or several; the message lists where it was looked for and what is there.
         PermissionError: it is a path outside the folders that the run may read.
     """
+    return _found(name, ctx, folders=False)
+
+
+def find_checkpoint(name: str, ctx: Context = QUIET, part: str = "") -> Checkpoint:
+    """What the headers say of the model of that name, a file or a folder; no weight is read.
+
+    Args:
+        name: as for `find_weights`; or that of a folder with a model in it, or of a repository, "org/name", in the
+            Hugging Face cache.
+        ctx: likewise.
+        part: the subfolder to take of a folder that has it, such as "vae" of a whole pipeline.
+
+    Raises:
+        ModelError: there is none; or it is damaged, pickled, or lacks some of its files.
+        PermissionError: a file of it lies outside the folders that the run may read.
+    """
+    path = _found(name, ctx, folders=True)
+
+    def judge(file: Path) -> None:
+        ctx.read(file)
+        _judged(file)
+
+    if part and (path / part).is_dir():
+        path = path / part
+    return read_checkpoint(path, judge if path not in _shipped_found else Path)
+
+
+def checkpoint_identity(checkpoint: Checkpoint) -> str:
+    """The content of all its files, as `file_identity` has each."""
+    told = [f"{file.name} {file_identity(file)}" for file in checkpoint.files]
+    return (
+        told[0].partition(" ")[2]
+        if len(told) == 1
+        else hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+    )
+
+
+def _found(name: str, ctx: Context, *, folders: bool) -> Path:
     plugin, colon, stem = name.partition(":")
     if colon and len(plugin) > 1:
         return _shipped(plugin, stem)
-    places = [Path.cwd(), *model_folders()]
-    for place in places:
-        for candidate in (place / name, place / f"{name}.safetensors"):
-            if candidate.is_file():
-                ctx.read(candidate)
-                _judged(candidate)
-                return candidate
-    looked = "\n    ".join(str(place) for place in places)
-    raise ModelError(f'no model "{name}"; looked in\n    {looked}\n    put the file into one of these folders')
+    path = found_at(name, folders=folders)
+    ctx.read(path)
+    _judged(path)
+    return path
 
 
 def weights_identity(model: str) -> str:
@@ -161,6 +196,35 @@ class FileModel(Model):
         return path
 
 
+@dataclass(frozen=True)
+class CheckpointModel(Model):
+    """A Model in a checkpoint, a file or a folder: of that name, with that content.
+
+    `bytes` is what it takes as float32; `part` the subfolder of a pipeline that it is in.
+    """
+
+    name: str
+    digest: str
+    bytes: int
+    part: str
+
+    @property
+    def size(self) -> int:
+        """Bytes on a device."""
+        return self.bytes
+
+    def checkpoint(self) -> Checkpoint:
+        """Its headers.
+
+        Raises:
+            ModelError: it is gone, or no longer what it was when the graph looked at it.
+        """
+        found = find_checkpoint(self.name, part=self.part)
+        if checkpoint_identity(found) != self.digest:
+            raise ModelError(f"{found.path} has changed since the graph looked at it\n    run the graph again")
+        return found
+
+
 def shipped_weights(plugin: str) -> tuple[Path, ...]:
     """The weight files that an installed plugin brings, by name."""
     return tuple(sorted(path for folder in _folders(plugin) for path in (folder / "weights").glob("*.safetensors")))
@@ -179,5 +243,7 @@ def _shipped(plugin: str, stem: str) -> Path:
         _shipped_found.add(known[stem])
         return known[stem]
     if known:
-        raise ModelError(f'plugin "{plugin}" ships no weights "{stem}"; it ships {", ".join(known)}')
+        near = difflib.get_close_matches(stem, known, 1)
+        cure = f'did you mean "{plugin}:{near[0]}"?' if near else f"it ships {', '.join(known)}"
+        raise ModelError(f'plugin "{plugin}" ships no weights "{stem}"\n    {cure}')
     raise ModelError(f'"{plugin}:{stem}": no plugin "{plugin}" that ships weights is installed')

@@ -6,13 +6,15 @@ import os
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
 
 def cache_folder() -> Path:
     """The user's cache folder; `NODEFLOW_CACHE` names another."""
     named = os.environ.get("NODEFLOW_CACHE")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("nodeflow", appauthor=False))
+    if named:
+        return Path(named)
+    import platformdirs  # deferred: kernels run on machines that have torch and little else
+
+    return Path(platformdirs.user_cache_dir("nodeflow", appauthor=False))
 
 
 def results_folder() -> Path:
@@ -31,7 +33,28 @@ def trouble_with(folder: Path) -> str:
 
 
 def model_folders() -> tuple[Path, ...]:
-    """Folders that weights are looked for in: those of `NODEFLOW_MODELS`, then the user's data folder."""
-    named = os.environ.get("NODEFLOW_MODELS", "")
+    """Folders that weights are looked for in: those of `NODEFLOW_MODELS`, the user's data folder, Hugging Face's cache.
+
+    A folder named there that is ComfyUI's stands for its folder `models`, and one that has the cache for its `hub`. The
+    user's own cache counts if it is there.
+    """
+    import platformdirs  # deferred, as above
+
+    named = [Path(folder) for folder in os.environ.get("NODEFLOW_MODELS", "").split(os.pathsep) if folder]
     own = Path(platformdirs.user_data_dir("nodeflow", appauthor=False)) / "models"
-    return (*(Path(folder) for folder in named.split(os.pathsep) if folder), own)
+    cache = hugging_face_cache()
+    return (*(_models_of(folder) for folder in named), own, *((cache,) if cache.is_dir() else ()))
+
+
+def hugging_face_cache() -> Path:
+    """Where huggingface_hub keeps what it has fetched; its own variables name another folder."""
+    if named := os.environ.get("HF_HUB_CACHE"):
+        return Path(named)
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("HF_HOME") or Path(caches) / "huggingface") / "hub"
+
+
+def _models_of(folder: Path) -> Path:
+    if (folder / "models" / "checkpoints").is_dir():
+        return folder / "models"
+    return folder / "hub" if any((folder / "hub").glob("models--*")) else folder

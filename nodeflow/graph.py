@@ -16,7 +16,6 @@ from nodeflow.subgraphs import Flat, flatten
 from nodeflow.types import PortType, accepts, beyond, fault
 
 MAX_CYCLES = 20
-MAX_PROBLEMS = 1_000
 ADVISED = 20
 """Faults for which the nearest name is looked for: that takes milliseconds each, and a file can hold 100,000."""
 
@@ -98,36 +97,34 @@ def build(
         GraphError: with every problem in the graph, not the first alone.
     """
     flat = flatten(document, file, folder or Path.cwd())
-    checker = _Checker(flat, catalog, file, known)
+    checker = _Checker(flat, catalog, known)
     steps = checker.steps()
     order = checker.order(steps)
     checker.outputs()
-    if checker.problems:
-        more = [Problem(f"and {checker.unsaid:,} more problems", file=file)] if checker.unsaid else []
-        raise GraphError(checker.problems + more)
+    if problems := flat.faults.all(known):
+        raise GraphError(problems)
     return Graph({name: steps[name] for name in order}, flat.outputs, document.title)
 
 
 class _Checker:
     """Collects the faults of one graph."""
 
-    def __init__(self, flat: Flat, catalog: Catalog, file: str | None, known: Sequence[Problem]) -> None:
-        self.flat, self.catalog, self.file = flat, catalog, file
-        self.problems: list[Problem] = [*known, *flat.problems]
-        self.unsaid = 0
+    def __init__(self, flat: Flat, catalog: Catalog, known: Sequence[Problem]) -> None:
+        self.flat, self.catalog, self.known = flat, catalog, known
         self.specs: dict[str, NodeSpec | None] = {}
         self.inputs: dict[str, dict[str, Port]] = {}
         self.required: dict[str, tuple[str, ...]] = {}
         self.fitting: set[tuple[str, str, bool, str, str]] = set()
 
     def fault(self, node: str | None, port: str | None, message: str, cure: str = "") -> None:
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(message, cure, node, port, self.file))
-        else:
-            self.unsaid += 1
+        self.flat.faults.add(message, cure, node, port)
+
+    @property
+    def advising(self) -> bool:
+        return len(self.known) + len(self.flat.faults) < ADVISED
 
     def nearest(self, name: str, known: Iterable[str]) -> str:
-        return nearest(name, known) if len(self.problems) < ADVISED else ""
+        return nearest(name, known) if self.advising else ""
 
     def spec(self, kind: str) -> NodeSpec | None:
         if kind not in self.specs:
@@ -168,7 +165,7 @@ class _Checker:
     def unknown(self, name: str, kind: str) -> None:
         if not kind or kind.startswith("graph:"):  # of these it has been told already what is wrong
             return
-        cure = self.catalog.cure(kind, look=len(self.problems) < ADVISED)
+        cure = self.catalog.cure(kind, look=self.advising)
         self.fault(name, None, f'there is no node type "{kind}"', cure)
 
     def judge(self, name: str, spec: NodeSpec, port: Port | None, given: str, value: Input) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import math
@@ -111,6 +112,8 @@ def bounded(source: str | bytes, file: str | None) -> str:
     data = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
     if len(data) > MAX_BYTES:
         too_large(len(data), file)
+    if isinstance(source, bytes) and (encoding := _wide(source)):
+        refuse(f"the text is {encoding}, and a graph is UTF-8", "save it again as UTF-8 text", file)
     if _too_deep(data):
         refuse(f"the text is nested more than {MAX_DEPTH} deep", "it is no graph", file)
     if isinstance(source, str):
@@ -119,6 +122,16 @@ def bounded(source: str | bytes, file: str | None) -> str:
         return source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         refuse(f"byte {error.start:,} is not UTF-8", "if this is a graph, save it again as UTF-8 text", file)
+
+
+def _wide(data: bytes) -> str:
+    """The encoding of a text of two or four bytes a letter, by its mark or its first letter; "" of others."""
+    marks = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
+             codecs.BOM_UTF16_BE: "UTF-16"}  # fmt: skip
+    for start in ("{", "[", "\n", "\r", " "):
+        for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+            marks.setdefault(start.encode(name), name[:6].upper())
+    return next((marks[start] for start in sorted(marks, key=len, reverse=True) if data.startswith(start)), "")
 
 
 def _too_deep(data: bytes) -> bool:

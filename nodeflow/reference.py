@@ -83,7 +83,7 @@ def traits(spec: NodeSpec) -> list[str]:
     if spec.lazy:
         told.append(f"What it does not need is not computed; {_listed(spec.asks)} decides." if spec.asks else "")
     if spec.keyed:
-        told.append("It is computed again when the content of its file changes.")
+        told.append("It is computed again when something outside the graph changes that it depends on, such as a file.")
     if spec.formerly:
         told.append(f"Formerly {_listed(spec.formerly)}.")
     if spec.renamed:

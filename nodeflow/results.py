@@ -7,7 +7,7 @@ from typing import Any
 
 from nodeflow.contents import Entry
 from nodeflow.document import Wire
-from nodeflow.graph import Graph
+from nodeflow.graph import Graph, Step
 
 
 class Results:
@@ -45,6 +45,12 @@ class Results:
         if positions is None:
             positions = self._positions[spec.id] = {port.name: index for index, port in enumerate(spec.outputs)}
         return values[positions[wire.output]]
+
+    def given(self, step: Step) -> dict[str, Any]:
+        """What each of a step's inputs holds, as far as it is there."""
+        ready = {port: value for port, value in step.inputs.items() if type(value) is not Wire}
+        wires = ((port, wire) for port, wire in step.wires() if step.inputs[port] is wire)
+        return ready | {port: self.take(wire) for port, wire in wires if wire.node in self.entries}
 
     def keep(self, node: str, entry: Entry) -> None:
         """Keeps a node's result, which needs nobody else's any more."""

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nodeflow.astray import explained
 from nodeflow.cache import Cache
 from nodeflow.calls import Callee, Wanted, guarded
 from nodeflow.demands import CLEAR, Blocked, Demand, OneByOne
 from nodeflow.devices import default_device, device_names, farewell, gone
 from nodeflow.document import Wire
-from nodeflow.errors import Cancelled, GraphError, Problem, RunError, let_go, told
+from nodeflow.errors import Cancelled, GraphError, Problem, RunError, let_go
 from nodeflow.events import Began, Ended, Event, Failed, Finished, Made, Reused, Started
 from nodeflow.files import judged_by
 from nodeflow.foresight import Foresight, Outlook
@@ -269,8 +270,9 @@ class _Run:
         if gone(error):
             return Failed(step.id, farewell(error))
         trace = "".join(traceback.format_exception(error, limit=-TRACE))
+        message, port = explained(error, step, self.results.given(step))
         let_go(error)
-        return Failed(step.id, told(error), None, trace)
+        return Failed(step.id, message, port, trace)
 
     def compute(self, step: Step) -> Iterator[Event]:
         """Computes a node whose inputs are there."""

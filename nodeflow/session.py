@@ -61,7 +61,8 @@ class Permissions:
                 raise ValueError(f'"{path}" is {odd_kind(mode)}, not a file\n    name a file')
             return resolved
         folders = ", ".join(str(folder) for folder in self.read)
-        raise PermissionError(f'"{path}" lies outside the folders that a graph may read ({folders})')
+        cure = "copy it into one of them, or start nodeflow in a folder above it"
+        raise PermissionError(f'"{path}" lies outside the folders that a graph may read ({folders})\n    {cure}')
 
     def writable(self, name: Path) -> Path:
         """The path below the output folder, its folders made.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from nodeflow.document import GRAPH, Document, Input, NodeEntry, Wire, nearest, read
-from nodeflow.errors import GraphError, Problem
+from nodeflow.errors import GraphError
+from nodeflow.faults import Faults
 
 MAX_NESTING = 32
-MAX_PROBLEMS = 1_000
 MAX_NODES = 200_000
 """Graphs within graphs multiply: 17 levels of two would be 131,072 nodes from a file of a few lines."""
 
@@ -20,13 +21,16 @@ Place = tuple[str, str]
 
 @dataclass(slots=True)
 class Flat:
-    """All plain nodes by their path ("upscale/sample"), and the graph's outputs as (node, output)."""
+    """All plain nodes by their path ("upscale/sample"), and the graph's outputs as (node, output).
 
-    nodes: dict[str, NodeEntry] = field(default_factory=dict)
+    groups: the graphs put in place, by path: a key that is the same for the same graph.
+    """
+
+    nodes: dict[str, NodeEntry]
+    faults: Faults
+    groups: dict[str, str]
     outputs: dict[str, Place] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
     stands_for: dict[Place, Place] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
 
 
 def flatten(document: Document, file: str | None, folder: Path) -> Flat:
@@ -37,12 +41,13 @@ def flatten(document: Document, file: str | None, folder: Path) -> Flat:
         file: what messages call it.
         folder: where files of subgraphs are; none outside it is read.
     """
-    flat = Flat()
+    groups: dict[str, str] = {}
+    flat = Flat({}, Faults(file, groups), groups)
     if not any(entry.type.startswith(GRAPH) for entry in document.nodes.values()):
         flat.nodes = dict(document.nodes)
         flat.outputs = {name: _place(place) for name, place in document.outputs.items()}
         return flat
-    _Flattening(flat, file, folder.resolve()).add(document, "", {}, (), folder.resolve())
+    _Flattening(flat, folder.resolve()).add(document, "", {}, (), folder.resolve())
     if len(flat.nodes) + len(flat.groups) >= MAX_NODES:
         flat.nodes.clear()  # refused already; to judge so many as well would take minutes
         return flat
@@ -79,17 +84,23 @@ def _scoped(value: Input, prefix: str) -> Input:
     return Wire(prefix + value.node, value.output) if type(value) is Wire else value
 
 
+def _cure(file: Path, document: Document, astray: bool) -> str:
+    """What may be meant by the name of a graph that cannot be had."""
+    if astray or file.exists():
+        return f"graphs within this file: {', '.join(document.graphs)}" if document.graphs else ""
+    here = [path.name for path in islice(file.parent.glob("*.json"), 1_000)]
+    if close := nearest(file.name, [*document.graphs, *here]):
+        return close
+    cure = "a file's name is taken from the folder of the file that uses it"
+    return f"{cure}; graphs within that one: {', '.join(document.graphs)}" if document.graphs else cure
+
+
 @dataclass(slots=True)
 class _Flattening:
     flat: Flat
-    file: str | None
     root: Path
     files: dict[Path, Document | str] = field(default_factory=dict)
     places: dict[tuple[Path, str], tuple[Path, str]] = field(default_factory=dict)
-
-    def fault(self, message: str, cure: str = "", node: str | None = None, port: str | None = None) -> None:
-        if len(self.flat.problems) < MAX_PROBLEMS:
-            self.flat.problems.append(Problem(message, cure, node, port, self.file))
 
     def add(
         self, document: Document, prefix: str, given: Mapping[str, Mapping[str, Input]], chain: tuple[str, ...],
@@ -101,7 +112,7 @@ class _Flattening:
             inputs.update(given.get(name, {}))
             path = prefix + name
             if len(self.flat.nodes) + len(self.flat.groups) >= MAX_NODES:
-                self.fault(f"the graph grows beyond {MAX_NODES:,} nodes when its subgraphs are put in place")
+                self.flat.faults.add(f"the graph grows beyond {MAX_NODES:,} nodes when its subgraphs are put in place")
                 return
             if not entry.type.startswith(GRAPH):
                 self.flat.nodes[path] = NodeEntry(entry.type, entry.version, inputs)
@@ -114,14 +125,14 @@ class _Flattening:
     def enter(
         self, inner: Document, path: str, inputs: Mapping[str, Input], chain: tuple[str, ...], folder: Path
     ) -> None:
-        self.flat.groups.add(path)
+        self.flat.groups[path] = chain[-1]
         given: dict[str, dict[str, Input]] = {}
         for port, value in inputs.items():
             place = inner.parameters.get(port)
             if place is None:
                 known = ", ".join(inner.parameters) or "none"
                 cure = nearest(port, inner.parameters) or f"its parameters are: {known}"
-                self.fault(f'the graph has no parameter "{port}"', cure, path, port)
+                self.flat.faults.add(f'the graph has no parameter "{port}"', cure, path, port)
                 continue
             node, _, inner_port = place.partition(".")
             given.setdefault(node, {})[inner_port] = value
@@ -139,7 +150,9 @@ class _Flattening:
         """The graph that a node stands for, a key that is the same for the same graph, and the folder of its file."""
         inline = document.graphs.get(name)
         if len(chain) >= MAX_NESTING:
-            self.fault(f"graphs stand within graphs more than {MAX_NESTING} deep", "make the innermost plainer", path)
+            self.flat.faults.add(
+                f"graphs stand within graphs more than {MAX_NESTING} deep", "make the innermost plainer", path
+            )
             return None
         if inline is not None:
             return inline, f"{chain[-1] if chain else folder}#{name}", folder
@@ -147,12 +160,11 @@ class _Flattening:
         key = str(file)
         if key in chain:
             names = " -> ".join(part.rpartition("/")[2] for part in (*chain, key))
-            self.fault(f"the graph contains itself: {names}", "take one of these nodes out", path)
+            self.flat.faults.add(f"the graph contains itself: {names}", "take one of these nodes out", path)
             return None
         found = wrong or self.opened(file, name)
         if isinstance(found, str):
-            known = f"graphs within this file: {', '.join(document.graphs)}" if document.graphs else ""
-            self.fault(found, known, path)
+            self.flat.faults.add(found, _cure(file, document, bool(wrong)), path)
             return None
         return found, key, file.parent
 
@@ -175,6 +187,9 @@ class _Flattening:
     def opened(self, file: Path, name: str) -> Document | str:
         """The graph in a file, or what is wrong with it."""
         if file not in self.files:
+            if not file.exists():
+                self.files[file] = f'there is no graph "{name}": looked for {file.name} in {file.parent}'
+                return self.files[file]
             try:
                 self.files[file] = read(file)
             except GraphError as error:

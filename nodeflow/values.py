@@ -100,11 +100,16 @@ class Tokens:
 
 @dataclass(frozen=True, eq=False)
 class TextEmbedding:
-    """Text as a denoiser reads it: `tokens` [B, L, D], `mask` bool [B, L], `pooled` [B, P] or None."""
+    """Text as a denoiser reads it: `tokens` [B, L, D], `mask` bool [B, L], `pooled` [B, P] or None.
+
+    `space` names what its encoder shares with the denoisers trained with it: texts of another are refused. "" where
+    nobody knows.
+    """
 
     tokens: Tensor
     mask: Tensor
     pooled: Tensor | None = None
+    space: str = ""
 
     def __post_init__(self) -> None:
         _expect(self.tokens, "TextEmbedding.tokens", 3, "B, L, D")
@@ -210,7 +215,8 @@ class TextEncoder(Recipe):
 class Autoencoder(Recipe):
     """Loads to an object with `encode(pixels) -> samples` and `decode(samples) -> pixels`.
 
-    Pixels are [B, 3, H, W] in 0..1, samples [B, C, H / factor, W / factor] of unit variance in `space`.
+    Pixels are [B, 3, H, W] in 0..1, samples [B, C, H / factor, W / factor] of unit variance in `space`. A variational
+    one takes `encode(pixels, noise)` as well: noise of the samples' shape, with which they are drawn.
     """
 
     space: LatentSpace
@@ -262,6 +268,11 @@ class Trainable(Composition):
 
     architecture: str
     config: Any
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What its weights file will say of where it began: plain values."""
+        return {}
 
 
 class Objective(Composition):

@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = tuple(
     """
-    errors devices values leaves uses context types spec annotations nodes hooks probe folders choices kernels files
-    catalog jsontext document delta edits diff schema subgraphs graph identity storage contents cache residency
-    loading events calls session results foresight demands lanes runner plan delivery worker client reference scaffold
-    testing cli
+    errors devices values leaves uses context types spec annotations nodes hooks probe folders headers checkpoints
+    kinds places choices kernels files catalog jsontext likeness document delta edits diff schema faults subgraphs
+    graph astray identity storage contents cache residency loading events calls session results foresight demands
+    lanes runner plan delivery worker client reference scaffold testing cli
     """.split()  # noqa: SIM905 # a line of words is easier to keep in order
 )
 ONLY_IN = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
@@ -25,7 +26,10 @@ def nodes(
     kind: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="A node type, such as image.resize.")] = None,
     as_json: Annotated[bool, JSON_OPTION] = False,
 ) -> None:
-    """List the node types there are, or explain one of them."""
+    """List the node types there are, or explain one of them.
+
+    Into a pipe a line for each type, with single blanks between: its name, its category, and what it does.
+    """
     catalog = open_catalog()
     if kind is None:
         known = sorted(catalog, key=lambda spec: (spec.category, spec.id))
@@ -45,10 +49,21 @@ def nodes(
 
 
 def _list(known: list[NodeSpec]) -> None:
+    if not output.on_terminal():
+        for spec in known:
+            category = "_".join(spec.category.split()) or "-"
+            output.say(output.cut(f"{spec.id} {category} {_summary(spec)}", output.WIDE).rstrip())
+        return
     columns = max((len(spec.id) for spec in known), default=0)
     for category, group in groupby(known, key=lambda spec: spec.category):
         output.say(output.bold(category))
-        output.table([(spec.id.ljust(columns), spec.help) for spec in group], indent=2)
+        output.table([(spec.id.ljust(columns), _summary(spec)) for spec in group], indent=2)
+
+
+def _summary(spec: NodeSpec) -> str:
+    """What a node does: the first sentence of its help, on one line."""
+    paragraph = " ".join(spec.help.partition("\n\n")[0].split())
+    return re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph, maxsplit=1)[0]
 
 
 def _tell_broken(catalog: Catalog) -> None:

@@ -44,6 +44,9 @@ def called(
         arguments: judged, in the operator's order.
         backward: the operator has gradients.
     """
+    first = arguments[0]
+    if first.is_cpu:  # asked first, since on small tensors each microsecond of asking is seen
+        return plain(*arguments)
     tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
     way, gradient = route(*tensors), wants_gradient(*tensors)
     if way == "plain" or (way == "operator" and gradient and not backward):

@@ -24,6 +24,13 @@ Price = Callable[[str, float, float], float]
 """Seconds of one operator: its kind ("matmul", "convolution", "other", "view"), FLOPs, and bytes."""
 
 VALUED = (Tensor, Parameter)
+ATTENTIONS = (
+    "aten::_scaled_dot_product_flash_attention_for_cpu",
+    "nodeflow::attention",
+    "nodeflow::attention_torch",
+    "nodeflow::attention_triton",
+)
+"""Attention as torch computes it on a CPU, whose FLOPs it does not know, and as `nodeflow.kernels` does on a GPU."""
 KINDS = {"convolution": "convolution", "_convolution": "convolution", "convolution_backward": "convolution"}
 
 
@@ -165,7 +172,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no
         if is_view(func):
             kind, size = "view", 0
         else:
-            count = flop_registry.get(func._overloadpacket)
+            count = flop_registry.get(func._overloadpacket, _attended if func.name() in ATTENTIONS else None)
             flops = float(count(*args, **kwargs, out_val=out)) if count is not None else 0.0
             kind = KINDS.get(func._overloadpacket.__name__, "matmul") if count is not None else "other"
             size = sum(map(touched, given)) + sum(map(touched, made))
@@ -177,6 +184,12 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no
             work.seconds += self.price(kind, flops, size)
         for tensor in made:
             self.memory.see(tensor)
+
+
+def _attended(q: Tensor, k: Tensor, *_: Any, **__: Any) -> int:
+    """Two products of as many multiplications as there are numbers in all scores, times the width of a head."""
+    batch, heads, queries, width = q.shape
+    return 4 * batch * heads * queries * k.shape[2] * width
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:

@@ -152,7 +152,7 @@ def _form(value: Any) -> Any:
         return _Shape(tuple(value.shape), value.stride(), value.dtype, value.device)
     if isinstance(value, PLAIN):
         return (type(value), value)
-    if type(value) in (tuple, list):
+    if _is_row(value):
         inner = [_form(item) for item in value]
         return None if None in inner else (type(value), *inner)
     if type(value) is dict:
@@ -161,12 +161,21 @@ def _form(value: Any) -> Any:
     return None
 
 
+def _is_row(value: Any) -> bool:
+    return type(value) in (tuple, list) or (isinstance(value, tuple) and hasattr(value, "_fields"))
+
+
+def _row(kind: Any, items: list[Any]) -> Any:
+    """A tuple, list or named tuple of these."""
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)
+
+
 def _filled(form: Any, made: Any) -> Any:
     if isinstance(form, _Shape):
         return made(form)
     kind, *inner = form
-    if kind in (tuple, list):
-        return kind(_filled(item, made) for item in inner)
+    if issubclass(kind, tuple | list):
+        return _row(kind, [_filled(item, made) for item in inner])
     if kind is dict:
         return {name: _filled(item, made) for name, item in inner}
     return inner[0]
@@ -175,6 +184,6 @@ def _filled(form: Any, made: Any) -> Any:
 def _mapped(value: Any, change: Any) -> Any:
     if isinstance(value, Tensor):
         return change(value)
-    if type(value) in (tuple, list):
-        return type(value)(_mapped(item, change) for item in value)
+    if _is_row(value):
+        return _row(type(value), [_mapped(item, change) for item in value])
     return {name: _mapped(item, change) for name, item in value.items()} if type(value) is dict else value

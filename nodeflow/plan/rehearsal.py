@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from nodeflow.astray import explained
 from nodeflow.context import Context, count
 from nodeflow.devices import tensors_in
-from nodeflow.errors import Problem, told
+from nodeflow.errors import Problem
 from nodeflow.files import headers_only, judged_by
 from nodeflow.graph import Step
 from nodeflow.plan.ledger import Ledger, Work, clock
@@ -140,14 +141,15 @@ class Stage:
 
 
 def _problem(step: Step, error: Exception, given: Mapping[str, Any], reader: Reader, sketch: Sketch) -> Problem:
-    message, _, cure = told(error).partition("\n")
+    text, port = explained(error, step, given)
+    message, _, cure = text.partition("\n")
     if isinstance(error, RuntimeError) and not cure:
         inputs = [f"{port} is {shape}" for port, value in given.items() if (shape := _shapes(value))]
         message = message.removeprefix("RuntimeError: ")
         cure = f"its inputs do not go together: {'; '.join(inputs)}"
     failed, ports = sketch.blamed
     looked = [ports, *reversed(reader.looked)] if failed is error else [*reversed(reader.looked)]
-    return Problem(message, cure.strip(), step.id, getattr(error, "port", None) or _port(step, message, looked))
+    return Problem(message, cure.strip(), step.id, getattr(error, "port", None) or port or _port(step, message, looked))
 
 
 def _port(step: Step, message: str, looked: Iterable[Ports]) -> str | None:

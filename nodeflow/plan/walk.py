@@ -9,12 +9,13 @@ from typing import Any, cast
 
 from torch.utils._python_dispatch import _disable_current_modes
 
+from nodeflow.astray import explained
 from nodeflow.calls import Callee, Wanted
 from nodeflow.contents import Entry
 from nodeflow.demands import Demand, OneByOne, Run
 from nodeflow.devices import device_name, free_bytes, tensors_in
 from nodeflow.document import Wire
-from nodeflow.errors import GraphError, ModelError, NodeflowError, Problem, told
+from nodeflow.errors import GraphError, ModelError, NodeflowError, Problem
 from nodeflow.events import Event
 from nodeflow.foresight import Foresight, Outlook
 from nodeflow.graph import Graph, Step
@@ -185,8 +186,9 @@ class Planner:
         return self._callees[spec.id]
 
     def _fault(self, step: Step, error: BaseException) -> None:
-        message, _, cure = told(error).partition("\n")
-        self.plan.problems.append(Problem(message, cure.strip(), step.id, getattr(error, "port", None)))
+        text, port = explained(error, step, self.results.given(step))
+        message, _, cure = text.partition("\n")
+        self.plan.problems.append(Problem(message, cure.strip(), step.id, getattr(error, "port", None) or port))
         self.results.fail(step.id)
 
     def compute(self, step: Step) -> Iterator[Event]:

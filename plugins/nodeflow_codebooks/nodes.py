@@ -5,8 +5,9 @@ from typing import Annotated
 import torch
 from nodeflow_shapes.shipped import AUTOENCODER
 from pydantic import Field
+from torch import Tensor
 
-from nodeflow import QUIET, Autoencoder, Context, Image, Latent, Ui, node, weights_identity
+from nodeflow import QUIET, Autoencoder, Context, Image, Latent, Seed, Ui, node, weights_identity
 from nodeflow_codebooks.recipes import PatchAutoencoder
 
 BATCH = 64
@@ -24,21 +25,29 @@ def load(model: Annotated[str, Ui("model")] = AUTOENCODER, *, ctx: Context = QUI
 
 
 @node(category="codebooks", title="Encode picture")
-def encode(autoencoder: Autoencoder, image: Image, *, ctx: Context = QUIET) -> Latent:
+def encode(
+    autoencoder: Autoencoder, image: Image, draw: bool = False, seed: Seed = 0, *, ctx: Context = QUIET
+) -> Latent:
     """Turn pictures into latents.
 
     Args:
         autoencoder: says into which space.
-        image: pictures of the size that the autoencoder knows; grey ones are taken as RGB.
+        image: pictures of a size that the autoencoder knows; grey ones are taken as RGB.
+        draw: draw each latent from the Gaussian that a variational autoencoder gives for it; else its mean is taken.
+        seed: of what is drawn.
     """
     pixels = image.pixels.to(ctx.device, torch.float32)
     if pixels.shape[1] == 4:
         raise ValueError(
             "the picture has an alpha channel, which latents have not\n    flatten it first (image.flatten)"
         )
-    loaded = ctx.load(autoencoder)
+    loaded, space = ctx.load(autoencoder), autoencoder.space
     parts = torch.split(pixels.expand(-1, 3, -1, -1), BATCH)
-    return Latent(torch.cat([loaded.encode(part) for part in parts]).float(), autoencoder.space)
+    if not draw:
+        return Latent(_joined([loaded.encode(part) for part in parts]), space)
+    shape = (len(pixels), space.channels, pixels.shape[2] // space.factor, pixels.shape[3] // space.factor)
+    noise = torch.split(ctx.noise(seed, shape), BATCH)
+    return Latent(_joined([loaded.encode(part, drawn) for part, drawn in zip(parts, noise, strict=True)]), space)
 
 
 @node(category="codebooks", title="Decode picture")
@@ -56,7 +65,12 @@ def decode(autoencoder: Autoencoder, latent: Latent, *, ctx: Context = QUIET) ->
         )
     loaded = ctx.load(autoencoder)
     parts = torch.split(latent.samples.to(ctx.device, torch.float32), BATCH)
-    return Image(torch.cat([loaded.decode(part) for part in parts]).float())
+    return Image(_joined([loaded.decode(part) for part in parts]))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """The batch that was cut up, in float32; of one part no copy, which of a picture of 16k would take 3 GB."""
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).float()
 
 
 @node(category="codebooks", title="Mix latents")

@@ -9,7 +9,17 @@ from nodeflow_nn.checkpoints import build, describe, lay_out
 from nodeflow_nn.weights import from_config
 from torch import Tensor
 
-from nodeflow import QUIET, Autoencoder, Context, FileModel, LatentSpace, ModelError, file_identity, find_weights
+from nodeflow import (
+    QUIET,
+    Autoencoder,
+    Context,
+    FileModel,
+    LatentSpace,
+    ModelError,
+    file_identity,
+    find_checkpoint,
+    find_weights,
+)
 from nodeflow_codebooks import autoencoder
 
 BUILDERS = {"autoencoder": from_config(autoencoder.Autoencoder, autoencoder.AutoencoderConfig)}
@@ -31,6 +41,9 @@ class PatchAutoencoder(Autoencoder, FileModel):
             PermissionError: `ctx` may not read it.
         """
         path = find_weights(name, ctx)
+        if "architecture" not in find_checkpoint(name, ctx).metadata:
+            cure = "codebooks.load_vae opens published autoencoders"
+            raise ModelError(f"{path} holds none of nodeflow's own weights\n    {cure}")
         found = describe(path, BUILDERS, ModelError)
         config = autoencoder.AutoencoderConfig(**found.header.config)
         told = found.header.provenance.get("space", {"name": path.stem})
@@ -58,15 +71,25 @@ class LoadedAutoencoder:
     def __init__(self, module: autoencoder.Autoencoder, recipe: PatchAutoencoder) -> None:
         self.module, self.recipe = module, recipe
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """[B, 3, side, side] in 0..1 -> [B, C, side / factor, side / factor] of unit variance."""
+    def encode(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """[B, 3, side, side] in 0..1 -> [B, C, side / factor, side / factor] of unit variance.
+
+        Args:
+            pixels: pictures.
+            noise: of the latents' shape: draws them from a VAE's Gaussian; None takes its mean.
+        """
         side = self.recipe.side
         if pixels.shape[-2:] != (side, side):
             raise ValueError(
                 f'the autoencoder "{self.recipe.name}" knows pictures of {side} x {side}, but this one is '
                 f"{pixels.shape[-1]} x {pixels.shape[-2]}\n    resize it first (image.resize)"
             )
-        return self.module.encode(pixels.to(self.module.latent_mean))
+        if noise is not None and not self.module.config.variational:
+            raise ValueError(
+                f'the autoencoder "{self.recipe.name}" has one latent for each picture, and none to draw\n'
+                "    encode without drawing, or load a variational autoencoder"
+            )
+        return self.module.encode(pixels.to(self.module.latent_mean), noise)
 
     def decode(self, samples: Tensor) -> Tensor:
         """[B, C, side / factor, side / factor] of unit variance -> [B, 3, side, side] in 0..1."""

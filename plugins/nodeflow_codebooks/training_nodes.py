@@ -46,7 +46,11 @@ class Reconstruction(Objective):
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        return {"loss": asdict(self.config)}
+        notes: dict[str, Any] = {"loss": asdict(self.config)}
+        before = self.autoencoder.notes.get("began_with", {})
+        if self.config.learn == "decoder" and "space" in before:
+            notes["space"] = before["space"]
+        return notes
 
     def assemble(self, load: Load) -> "LoadedReconstruction":
         return LoadedReconstruction(load(self.autoencoder), self.config)
@@ -64,7 +68,12 @@ class LoadedReconstruction:
         return losses.reconstruction_loss(self._autoencoder, self._pictures(batch), self._config, generator)
 
     def finish(self, data: Any, seen: int) -> None:
-        """Measure the latents of further pictures, so that they leave the encoder with unit variance."""
+        """Measure the latents of further pictures, so that they leave the encoder with unit variance.
+
+        Where the decoder alone learns, they stay what they are.
+        """
+        if self._config.learn == "decoder":
+            return
         first = math.ceil(seen / MEASURED)
         self._autoencoder.measure(self._pictures(data.batch(first, MEASURED)))
 
@@ -137,6 +146,7 @@ def reconstruction_loss(
     latent_noise: Noise = 0.1,
     picture_noise: Noise = 0.0,
     kl_weight: Annotated[float, Field(ge=0, le=1)] = 1e-6,
+    learn: Literal["all", "decoder"] = "all",
 ) -> Objective:
     """Train an autoencoder to give back the pictures it is shown.
 
@@ -147,10 +157,13 @@ def reconstruction_loss(
             errors.
         picture_noise: standard deviation of the noise that is added to the picture and is to be removed.
         kl_weight: pull of a variational autoencoder's latents towards the standard normal distribution.
+        learn: the decoder alone draws better without moving the latents, which denoisers know already; begin with
+            the weights of a trained autoencoder (train.begin_with).
     """
     if autoencoder.architecture != "autoencoder":
         raise ValueError(f"this loss is for autoencoders, not for a {autoencoder.architecture}")
-    return Reconstruction(autoencoder, losses.ReconstructionConfig(pixel, kl_weight, latent_noise, picture_noise))
+    config = losses.ReconstructionConfig(pixel, kl_weight, latent_noise, picture_noise, learn)
+    return Reconstruction(autoencoder, config)
 
 
 TRAINING_NODES = (new_autoencoder, reconstruction_loss)

@@ -1,7 +1,17 @@
 """Guidance: how two estimates of a picture become one."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+
+class Estimates(NamedTuple):
+    """Two estimates of a picture, with the text and without, and the scale of the guidance between them."""
+
+    conditional: Tensor
+    unconditional: Tensor
+    scale: float
 
 
 def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
@@ -10,6 +20,11 @@ def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     Holds for estimates of x_0 as for the noise: the one is affine in the other, at the same x.
     """
     return torch.lerp(unconditional, conditional, scale)
+
+
+def whole(x_0: Tensor | Estimates) -> Tensor:
+    """The estimate that is meant, in the shape of each."""
+    return guided(*x_0) if isinstance(x_0, Estimates) else x_0
 
 
 def rescaled(x_0: Tensor, conditional: Tensor, share: float) -> Tensor:

@@ -1,6 +1,6 @@
 """Denoisers loaded, conditioned and guided, and the latents they work on."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from nodeflow_shapes.shipped import DENOISER
@@ -17,8 +17,10 @@ from nodeflow import (
     node,
     weights_identity,
 )
+from nodeflow_diffusion.execution import Execution, Precision, fastest_precision
 from nodeflow_diffusion.masks import masked_cells
-from nodeflow_diffusion.recipes import Conditioned, Guided, LatentDenoiser, Masked, joined, same_space
+from nodeflow_diffusion.recipes import Conditioned, Guided, LatentDenoiser, Masked, run_as, same_space
+from nodeflow_diffusion.text_recipes import joined, same_text_space
 
 Unit = Annotated[float, Field(ge=0, le=1), Ui("slider")]
 
@@ -41,6 +43,7 @@ def condition(denoiser: Denoiser, embedding: TextEmbedding) -> Denoiser:
         denoiser: the denoiser.
         embedding: one text for all pictures of a batch, or one for each.
     """
+    same_text_space(embedding, denoiser)
     return Conditioned(denoiser, embedding)
 
 
@@ -69,6 +72,8 @@ def guide(
     """
     if stop > start:
         raise ValueError(f"guidance stops at noise {stop:g} before it starts at {start:g}\n    noise falls from 1 to 0")
+    same_text_space(positive, denoiser, "positive")
+    same_text_space(negative, denoiser, "negative")
     joined(positive, negative)
     return Guided(denoiser, positive, negative, scale, rescale, start, stop)
 
@@ -119,4 +124,38 @@ def empty(
     return Latent(torch.zeros(1).expand(shape), space)
 
 
-NODES = (load, condition, guide, inpaint, empty)
+def computed_in(precision: Precision | Literal["auto"]) -> Precision:
+    """The precision that is meant: part of the result's name, since results of another are not the same to the bit."""
+    return fastest_precision() if precision == "auto" else precision
+
+
+@node(category="diffusion/model", identity=computed_in)
+def execution(
+    denoiser: Denoiser,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    channels_last: Literal["auto", "on", "off"] = "auto",
+    compile: bool = False,  # noqa: A002 # the name that torch gives it
+    capture: bool = True,
+    batch_guidance: bool = True,
+    read_once: bool = True,
+) -> Denoiser:
+    """Choose how a denoiser's network is run: faster, or in less memory. Without this node it is run in fp32.
+
+    Only the precision changes the picture, and that little; docs/execution.md has figures for all of it.
+
+    Args:
+        denoiser: with or without texts bound to it.
+        precision: of the network's numbers; the sampler's own are fp32 always. auto is bf16 where this computer's
+            default device is known to be faster with it (GPUs from Ampere on, CPUs with AMX or AVX512-bf16), else fp32.
+        channels_last: memory layout of convolutions; auto is what is faster on the device.
+        compile: by torch.compile. The first step of each size takes a minute or more, so it is for long runs.
+        capture: on a GPU, record a step as a graph and replay it. Elsewhere without effect.
+        batch_guidance: both texts of a guidance in one pass; off takes two passes and less memory.
+        read_once: keys and values of a text computed once for all steps; off computes them in each, and keeps none.
+    """
+    layout = None if channels_last == "auto" else channels_last == "on"
+    chosen = Execution(computed_in(precision), layout, compile, capture, batch_guidance, read_once)
+    return run_as(denoiser, chosen)
+
+
+NODES = (load, execution, condition, guide, inpaint, empty)

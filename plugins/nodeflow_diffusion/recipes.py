@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
+from nodeflow_nn.capture import captures_of
 from nodeflow_nn.checkpoints import build, describe, lay_out
 from nodeflow_nn.weights import from_config
 from torch import Tensor
@@ -25,12 +27,16 @@ from nodeflow import (
     file_identity,
     find_weights,
 )
-from nodeflow_diffusion.guidance import guided, rescaled
+from nodeflow_diffusion.execution import Execution, levels
+from nodeflow_diffusion.guidance import Estimates, guided, rescaled, whole
 from nodeflow_diffusion.prediction import Prediction, denoised, nearest_step
+from nodeflow_diffusion.readings import Readings
 from nodeflow_diffusion.schedules import ScheduleName, alphas_cumprod, betas
+from nodeflow_diffusion.text_recipes import joined, same_text_space, spread
 from nodeflow_diffusion.transformer import DiffusionTransformer, TransformerConfig
 from nodeflow_diffusion.unet import UNet, UNetConfig
 
+AS_EVER = Execution()
 BUILDERS = {
     "transformer": from_config(DiffusionTransformer, TransformerConfig),
     "unet": from_config(UNet, UNetConfig),
@@ -41,15 +47,25 @@ Scalar = float | Tensor
 
 @dataclass(frozen=True)
 class Network(FileModel):
-    """A denoising network."""
+    """A denoising network, and how it is run."""
+
+    execution: Execution = AS_EVER
+
+    @property
+    def size(self) -> int:
+        """Bytes on a device."""
+        return self.execution.bytes(self.bytes)
 
     def build(self, device: torch.device | str) -> torch.nn.Module:
         """The module on `device`."""
-        return build(self.path, BUILDERS, device, ModelError)
+        self.execution.judge(device)
+        module = build(self.path, BUILDERS, device, ModelError, dtype=self.execution.dtype)
+        return self.execution.arranged(module, device)
 
     def lay_out(self) -> torch.nn.Module:
         """The same without weights."""
-        return lay_out(self.path, BUILDERS, ModelError)
+        module = lay_out(self.path, BUILDERS, ModelError)
+        return module if self.execution.dtype == torch.float32 else module.to(self.execution.dtype)
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,8 @@ class LatentDenoiser(Denoiser, Composition):
     """A network whose prediction is adapted to the one convention of denoisers.
 
     prediction: what the network predicts. schedule: the variance-preserving schedule whose steps are its times; None
-    for one that reads the time 0..1 of rectified flow. side: cells of the latents it can see; None for any.
+    for one that reads the time 0..1 of rectified flow. side: cells of the latents it can see; None for any. text_space:
+    what it shares with the text encoder trained with it; "" if its file does not tell.
     """
 
     network: Network
@@ -65,6 +82,12 @@ class LatentDenoiser(Denoiser, Composition):
     prediction: Prediction = "flow"
     schedule: ScheduleName | None = None
     side: int | None = None
+    text_space: str = ""
+
+    @property
+    def execution(self) -> Execution:
+        """How the network is run."""
+        return self.network.execution
 
     @classmethod
     def named(cls, name: str, ctx: Context = QUIET) -> LatentDenoiser:
@@ -92,30 +115,49 @@ class LatentDenoiser(Denoiser, Composition):
                 f"{path} has {found.header.config.get('channels')} channels, but its space {space} has not"
             )
         network = Network(name, file_identity(path), found.bytes)
-        return cls(network, space, kind, schedule if kind != "flow" else None, found.header.config.get("grid"))
+        side, texts = found.header.config.get("grid"), found.header.text_space
+        return cls(network, space, kind, schedule if kind != "flow" else None, side, texts)
 
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma, condition) -> denoised`."""
-        network = load(self.network)
+        network, how = load(self.network), self.network.execution
         table = None if self.schedule is None else alphas_cumprod(betas(self.schedule)).float()
+        table_on = cache(lambda device: None if table is None else table.to(device))
+        estimate = partial(self._estimate, network)
+        told = partial(self._told, network)
+        once = Readings[TextEmbedding, Any](told) if how.read_once else told
 
         def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Tensor:
             self._check(network.config, x, condition)
             assert condition is not None
-            assert condition.pooled is not None
-            words = [condition.tokens.to(x), condition.mask.to(x.device), condition.pooled.to(x)]
-            alpha, sigma = (torch.as_tensor(value).to(x).expand(len(x)) for value in (alpha, sigma))
-            t = sigma / (alpha + sigma)
-            if table is None:
-                z, a, s = x / column(alpha + sigma, x), 1 - t, t
-            else:
-                # in the table's own scale; its last alpha stands in for an alpha of 0, by which eps would be divided
-                norm, at = torch.hypot(alpha, sigma), table.to(x.device)
-                t = nearest_step(t, at).to(x)
-                z, a, s = x / column(norm, x), (alpha / norm).clamp(min=at[-1].sqrt()), sigma / norm
-            return denoised(self.prediction, network(z, t, *words), z, column(a, x), column(s, x))
+            given = x.float(), levels(alpha, x), levels(sigma, x), once(condition, x.device), table_on(x.device)
+            if not how.capture:
+                return estimate(*given)
+            return captures_of(network).run(estimate, *given, key=(self.prediction, self.schedule))
 
         return denoise
+
+    def _told(self, network: Any, text: TextEmbedding, device: torch.device) -> tuple[Any, Tensor | None, Any]:
+        """What the network takes of a text: the words, or all that it reads of them; their mask; the pooled text."""
+        how = self.network.execution
+        tokens, pooled = (None if part is None else part.to(device, how.dtype) for part in (text.tokens, text.pooled))
+        mask = text.mask.to(device)
+        return (network.read(tokens, mask), None, pooled) if how.read_once else (tokens, mask, pooled)
+
+    def _estimate(
+        self, network: Any, x: Tensor, alpha: Tensor, sigma: Tensor, words: tuple[Any, ...], table: Tensor | None
+    ) -> Tensor:
+        """x_0 of x [B, C, H, W] at levels alpha and sigma [B], all float32; the device's work alone."""
+        t = sigma / (alpha + sigma)
+        if table is None:
+            z, a, s = x / column(alpha + sigma, x), 1 - t, t
+        else:
+            # in the table's own scale; its last alpha stands in for an alpha of 0, by which eps would be divided
+            norm = torch.hypot(alpha, sigma)
+            t = nearest_step(t, table).to(x)
+            z, a, s = x / column(norm, x), (alpha / norm).clamp(min=table[-1].sqrt()), sigma / norm
+        prediction = network(z.to(self.network.execution.dtype), t, *words).float()
+        return denoised(self.prediction, prediction, z, column(a, x), column(s, x))
 
     def _check(self, config: Any, x: Tensor, condition: TextEmbedding | None) -> None:
         if condition is None or condition.pooled is None:
@@ -123,6 +165,7 @@ class LatentDenoiser(Denoiser, Composition):
                 f'the denoiser "{self.network.name}" reads a text, but none is bound to it\n'
                 '    put diffusion.condition or diffusion.guide in front; the text "" stands for no wish'
             )
+        same_text_space(condition, self)
         widths = condition.tokens.shape[-1], condition.pooled.shape[-1]
         wanted = config.context_width, config.pooled_width
         if widths != wanted:
@@ -157,6 +200,16 @@ class Around(Denoiser, Composition):
         """That of the denoiser inside."""
         return self.denoiser.space
 
+    @property
+    def text_space(self) -> str:
+        """Likewise; "" where that is not known."""
+        return getattr(self.denoiser, "text_space", "")
+
+    @property
+    def execution(self) -> Execution:
+        """How the network inside is run."""
+        return getattr(self.denoiser, "execution", AS_EVER)
+
 
 @dataclass(frozen=True, eq=False)
 class Conditioned(Around):
@@ -167,10 +220,11 @@ class Conditioned(Around):
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma) -> denoised`."""
         inner = load(self.denoiser)
+        text = cache(partial(spread, self.embedding))
 
         def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Tensor:
             del condition  # what is bound stays bound
-            found: Tensor = inner(x, alpha, sigma, spread(self.embedding, len(x)))
+            found: Tensor = inner(x, alpha, sigma, text(len(x)))
             return found
 
         return denoise
@@ -178,7 +232,7 @@ class Conditioned(Around):
 
 @dataclass(frozen=True, eq=False)
 class Guided(Around):
-    """Classifier-free guidance: both texts in one pass of the network.
+    """Classifier-free guidance: both texts in one pass of the network, or in two (`Execution.batch_guidance`).
 
     rescale: share of the spread that is brought back. start, stop: the noise levels sigma / (alpha + sigma), from 1
     (noise) to 0 (picture), between which guidance acts; outside the wanted text alone is followed.
@@ -191,24 +245,49 @@ class Guided(Around):
     start: float = 1.0
     stop: float = 0.0
 
-    def assemble(self, load: Load) -> Any:
+    def assemble(self, load: Load) -> LoadedGuidance:
         """`(x, alpha, sigma) -> denoised`."""
-        inner = load(self.denoiser)
+        return LoadedGuidance(self, load(self.denoiser))
 
-        def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Tensor:
-            del condition  # what is bound stays bound
-            level = float((torch.as_tensor(sigma) / (torch.as_tensor(alpha) + sigma)).max())
-            wanted, other = spread(self.positive, len(x)), spread(self.negative, len(x))
-            conditional: Tensor
-            if self.scale == 1 or not self.stop <= level <= self.start:
-                conditional = inner(x, alpha, sigma, wanted)
-                return conditional
-            both = inner(torch.cat([x, x]), twice(alpha), twice(sigma), joined(wanted, other))
+
+class LoadedGuidance:
+    """A denoiser under guidance, and its two estimates before they become one."""
+
+    def __init__(self, recipe: Guided, inner: Any) -> None:
+        self.recipe, self.inner = recipe, inner
+        # the same tensors in every step: what a network made of a text serves until the last
+        wanted, other = (cache(partial(spread, text)) for text in (recipe.positive, recipe.negative))
+        self.wanted, self.other = wanted, other
+        self.both = cache(lambda count: joined(wanted(count), other(count)))  # without self: nothing held in a circle
+
+    def __call__(self, x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Tensor:
+        """`(x, alpha, sigma) -> denoised`; what is bound stays bound."""
+        del condition
+        return whole(self.estimates(x, alpha, sigma))
+
+    def estimates(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Tensor | Estimates:
+        """The estimate, or the two of which guidance makes one."""
+        conditional: Tensor
+        if not self._acts(alpha, sigma):
+            conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
+            return conditional
+        if self.recipe.execution.batch_guidance:
+            both = self.inner(torch.cat([x, x]), twice(alpha), twice(sigma), self.both(len(x)))
             conditional, unconditional = both.chunk(2)
-            x_0 = guided(conditional, unconditional, self.scale)
-            return rescaled(x_0, conditional, self.rescale) if self.rescale else x_0
+        else:
+            conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
+            unconditional = self.inner(x, alpha, sigma, self.other(len(x)))
+        pair = Estimates(conditional, unconditional, self.recipe.scale)
+        return rescaled(guided(*pair), conditional, self.recipe.rescale) if self.recipe.rescale else pair
 
-        return denoise
+    def _acts(self, alpha: Scalar, sigma: Scalar) -> bool:
+        recipe = self.recipe
+        if recipe.scale == 1:
+            return False
+        if recipe.stop <= 0 and recipe.start >= 1:
+            return True  # without asking: of levels that are on a device, that would wait for it
+        level = sigma / (alpha + sigma)
+        return recipe.stop <= float(level.max() if isinstance(level, Tensor) else level) <= recipe.start
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +317,20 @@ class Masked(Around):
         return denoise
 
 
+def run_as(denoiser: Denoiser, execution: Execution) -> Denoiser:
+    """A denoiser whose network is run in another way, whatever stands around it.
+
+    Raises:
+        ValueError: it is none of this package's.
+    """
+    if isinstance(denoiser, Around):
+        return replace(denoiser, denoiser=run_as(denoiser.denoiser, execution))
+    if isinstance(denoiser, LatentDenoiser):
+        return replace(denoiser, network=replace(denoiser.network, execution=execution))
+    cure = "its plugin decides that; leave diffusion.execution out"
+    raise ValueError(f"how a {type(denoiser).__name__} is run cannot be chosen\n    {cure}")
+
+
 def column(values: Tensor, x: Tensor) -> Tensor:
     """[B] -> [B, 1, 1, 1], as many dimensions as x has."""
     return values.reshape(-1, *[1] * (x.dim() - 1))
@@ -259,37 +352,3 @@ def same_space(latent: Latent, denoiser: Denoiser) -> None:
             f"expected Latent[{denoiser.space}] but got Latent[{latent.space}]\n"
             f"    encode the picture for {denoiser.space}, or load a denoiser of {latent.space}"
         )
-
-
-def spread(embedding: TextEmbedding, count: int) -> TextEmbedding:
-    """The texts of `count` pictures: as many, or one repeated.
-
-    Raises:
-        ValueError: there are neither one nor `count` texts.
-    """
-    texts = len(embedding.tokens)
-    if texts == count:
-        return embedding
-    if texts != 1:
-        raise ValueError(
-            f"{texts} texts are bound to the denoiser, but the latent has {count} pictures\n"
-            f"    ask for {texts} pictures (diffusion.empty: count), or encode one text"
-        )
-    pooled = None if embedding.pooled is None else embedding.pooled.expand(count, -1)
-    return TextEmbedding(embedding.tokens.expand(count, -1, -1), embedding.mask.expand(count, -1), pooled)
-
-
-def joined(first: TextEmbedding, second: TextEmbedding) -> TextEmbedding:
-    """Two batches of texts as one; the shorter texts get places that no network reads."""
-    if first.tokens.shape[-1] != second.tokens.shape[-1] or (first.pooled is None) != (second.pooled is None):
-        raise ValueError(
-            "the two texts of the guidance come from different encoders\n    encode both with the same text encoder"
-        )
-    length = max(first.mask.shape[1], second.mask.shape[1])
-    parts = [(text, length - text.mask.shape[1]) for text in (first, second)]
-    tokens = torch.cat([torch.nn.functional.pad(text.tokens, (0, 0, 0, more)) for text, more in parts])
-    mask = torch.cat([torch.nn.functional.pad(text.mask, (0, more)) for text, more in parts])
-    pooled = None
-    if first.pooled is not None and second.pooled is not None:
-        pooled = torch.cat([first.pooled, second.pooled])
-    return TextEmbedding(tokens, mask, pooled)

@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from nodeflow import QUIET, Autoencoder, Context, Denoiser, Image, Latent, Seed, Ui, node
-from nodeflow_diffusion.guidance import slerp
+from nodeflow_diffusion.guidance import Estimates, slerp, whole
 from nodeflow_diffusion.levels import Level, Spacing, flow_levels, from_strength, schedule_levels
-from nodeflow_diffusion.recipes import same_space
+from nodeflow_diffusion.recipes import LoadedGuidance, same_space
 from nodeflow_diffusion.samplers import ddim, ddpm, euler
 from nodeflow_diffusion.schedules import alphas_cumprod, betas
 
@@ -189,12 +189,16 @@ def step_seed(seed: int, step: int) -> int:
 
 
 class _Watched:
-    """A loaded denoiser whose last estimate can be looked at; before the first that is the noise."""
+    """A loaded denoiser whose last estimate can be looked at; before the first that is the noise.
+
+    Of guidance it gives both estimates, so that joining them is part of the sampler's step.
+    """
 
     def __init__(self, denoise: Any, start: Tensor) -> None:
-        self.denoise, self.latest = denoise, start
+        self.denoise = denoise.estimates if isinstance(denoise, LoadedGuidance) else denoise
+        self.latest: Tensor | Estimates = start
 
-    def __call__(self, x: Tensor, alpha: float, sigma: float) -> Tensor:
+    def __call__(self, x: Tensor, alpha: float, sigma: float) -> Tensor | Estimates:
         self.latest = self.denoise(x, alpha, sigma)
         return self.latest
 
@@ -206,7 +210,7 @@ class _Preview:
         self.watched, self.ctx, self.autoencoder = watched, ctx, autoencoder
 
     def __call__(self) -> Image:
-        pixels: Tensor = self.ctx.load(self.autoencoder).decode(self.watched.latest)
+        pixels: Tensor = self.ctx.load(self.autoencoder).decode(whole(self.watched.latest))
         return Image(pixels.float())
 
 

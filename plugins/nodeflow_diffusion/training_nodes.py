@@ -61,6 +61,8 @@ class CaptionedLoss(Objective):
     def notes(self) -> Mapping[str, Any]:
         notes: dict[str, Any] = {"prediction": self.prediction, "captions_dropped": self.drop}
         notes |= {"hints": self.hints} if self.questions else {}
+        space = getattr(self.text, "text_space", "")
+        notes |= {"text_space": space} if space else {}
         return notes | ({} if self.schedule is None else {"schedule": self.schedule})
 
     def assemble(self, load: Load) -> "LoadedLoss":

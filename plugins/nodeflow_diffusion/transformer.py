@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 import torch
+from nodeflow_nn.attention import Words
 from nodeflow_nn.convolution import from_patches, to_patches
 from nodeflow_nn.embeddings import TimeEmbedding, grid_positions
-from nodeflow_nn.transformer import AdaptiveBlock, modulate
+from nodeflow_nn.transformer import EPS, AdaptiveBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from nodeflow.kernels import layer_norm_modulate
 
 
 @dataclass(frozen=True)
@@ -48,27 +51,30 @@ class DiffusionTransformer(nn.Module):
         self.blocks = nn.ModuleList(
             AdaptiveBlock(width, config.heads, config.context_width, config.ratio) for _ in range(config.depth)
         )
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.last_modulation_out = nn.Linear(width, 2 * width)
         self.tokens_out = nn.Linear(width, token)
         for layer in (self.modulation_out, self.last_modulation_out, self.tokens_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor) -> Tensor:
+    def read(self, context: Tensor, mask: Tensor | None) -> Words:
+        """What the network reads of the words; `forward` takes it in their place, for any time, to the same bit."""
+        return Words(tuple(block.attention.read(context) for block in self.blocks), mask)  # type: ignore[operator, union-attr]
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor | Words, mask: Tensor | None, pooled: Tensor) -> Tensor:
         """Prediction [B, channels, grid, grid] for noisy latents; the arguments are those of `with_features`."""
         return self.with_features(x, t, context, mask, pooled)[0]
 
     def with_features(
-        self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor
+        self, x: Tensor, t: Tensor, context: Tensor | Words, mask: Tensor | None, pooled: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Prediction for noisy latents, and the features that it was read off.
 
         Args:
             x: [B, channels, grid, grid].
             t: [B] times, in the units that `time_scale` expects.
-            context: [B, L, context_width] words.
-            mask: [B, L] bool, True where a word stands; None for all.
+            context: [B, L, context_width] words, or what `read` gave for them.
+            mask: [B, L] bool, True where a word stands; None for all, and with what `read` gave, which has its own.
             pooled: [B, pooled_width].
 
         Returns: [B, channels, grid, grid] and [B, width, grid / patch, grid / patch].
@@ -77,8 +83,9 @@ class DiffusionTransformer(nn.Module):
         tokens = self.tokens_in(to_patches(x, self.config.patch)) + (self.positions + self.learned_positions)
         condition = F.silu(self.time(t) + self.pooled_in(pooled))
         modulation = self.modulation_out(condition).unflatten(-1, (6, -1))
-        for block in self.blocks:
-            tokens = block(tokens, modulation, context, mask)
-        shift, scale = self.last_modulation_out(condition).unsqueeze(1).chunk(2, -1)
-        prediction = self.tokens_out(modulate(self.norm(tokens), shift, scale))
+        words = context if isinstance(context, Words) else self.read(context, mask)
+        for block, layer in zip(self.blocks, words.layers, strict=True):
+            tokens = block(tokens, modulation, layer, words.mask)
+        shift, scale = self.last_modulation_out(condition).chunk(2, -1)
+        prediction = self.tokens_out(layer_norm_modulate(tokens, None, scale, shift, EPS))
         return from_patches(prediction, self.config.patch, rows), tokens.movedim(1, -1).unflatten(-1, (rows, rows))

@@ -1,10 +1,11 @@
 """A U-Net denoiser: residual blocks, self-attention, cross-attention to words, skip connections."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from nodeflow_nn.attention import Attention
-from nodeflow_nn.convolution import Downsample, ResidualBlock, Upsample
+from nodeflow_nn.attention import Attention, KeysValues, Words
+from nodeflow_nn.convolution import Downsample, NormAct, ResidualBlock, Upsample
 from nodeflow_nn.embeddings import TimeEmbedding
 from nodeflow_nn.transformer import mlp
 from torch import Tensor, nn
@@ -41,11 +42,11 @@ class AttentionBlock(nn.Module):
         for layer in (self.self_attention.out, self.cross_attention.out):
             nn.init.zeros_(layer.weight)
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        """[B, width, H, W], [B, L, context_width], [B, L] -> [B, width, H, W]."""
+    def forward(self, x: Tensor, words: KeysValues, mask: Tensor | None) -> Tensor:
+        """[B, width, H, W], what `cross_attention` read of the words, [B, L] -> [B, width, H, W]."""
         h: Tensor = x.flatten(2).transpose(1, 2)
         h = h + self.self_attention(self.norms[0](h))
-        h = h + self.cross_attention(self.norms[1](h), context, mask)
+        h = h + self.cross_attention(self.norms[1](h), words, mask)
         h = h + self.mlp(self.norms[2](h))
         return h.transpose(1, 2).reshape(x.shape)
 
@@ -58,9 +59,9 @@ class Stage(nn.Module):
         self.residual = ResidualBlock(channels, width, time_width)
         self.attention = AttentionBlock(width, config.head_width, config.context_width, config.ratio)
 
-    def forward(self, x: Tensor, time: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, words: KeysValues, mask: Tensor | None) -> Tensor:
         """[B, channels, H, W] -> [B, width, H, W]."""
-        h: Tensor = self.attention(self.residual(x, time), context, mask)
+        h: Tensor = self.attention(self.residual(x, time), words, mask)
         return h
 
 
@@ -84,44 +85,55 @@ class UNet(nn.Module):
                 self.shrink.append(Downsample(wide, wider))
                 self.grow.insert(0, Upsample(wider, wide))
         self.middle = Stage(widths[-1], widths[-1], time_width, config)
-        self.norm = nn.GroupNorm(8, widths[0])
+        self.norm = NormAct(8, widths[0])
         self.latents_out = nn.Conv2d(widths[0], config.channels, 3, padding=1)
         for weight in self.latents_out.parameters():
             nn.init.zeros_(weight)
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor) -> Tensor:
+    def read(self, context: Tensor, mask: Tensor | None) -> Words:
+        """What the network reads of the words; `forward` takes it in their place, for any time, to the same bit."""
+        return Words(tuple(stage.attention.cross_attention.read(context) for stage in self._stages()), mask)
+
+    def _stages(self) -> Iterator[Stage]:
+        """In the order in which they are run."""
+        for stages in (*self.down, [self.middle], *self.up):
+            yield from stages
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor | Words, mask: Tensor | None, pooled: Tensor) -> Tensor:
         """Prediction [B, channels, H, W] for noisy latents; the arguments are those of `with_features`."""
         return self.with_features(x, t, context, mask, pooled)[0]
 
     def with_features(
-        self, x: Tensor, t: Tensor, context: Tensor, mask: Tensor | None, pooled: Tensor
+        self, x: Tensor, t: Tensor, context: Tensor | Words, mask: Tensor | None, pooled: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Prediction for noisy latents, and the features that it was read off.
 
         Args:
             x: [B, channels, H, W]; H and W divisible by 2 ** (len(widths) - 1).
             t: [B] times, in the units that `time_scale` expects.
-            context: [B, L, context_width] words.
-            mask: [B, L] bool, True where a word stands; None for all.
+            context: [B, L, context_width] words, or what `read` gave for them.
+            mask: [B, L] bool, True where a word stands; None for all, and with what `read` gave, which has its own.
             pooled: [B, pooled_width].
 
         Returns: [B, channels, H, W] and [B, widths[0], H, W].
         """
+        words = context if isinstance(context, Words) else self.read(context, mask)
+        layers = iter(words.layers)
         time = self.time(t) + self.pooled_in(pooled)
         h = self.latents_in(x) + F.interpolate(self.positions, x.shape[-2:], mode="bilinear")
         skips = []
         for level, stages in enumerate(self.down):
             assert isinstance(stages, nn.ModuleList)
             for stage in stages:
-                h = stage(h, time, context, mask)
+                h = stage(h, time, next(layers), words.mask)
                 skips.append(h)
             if level < len(self.shrink):
                 h = self.shrink[level](h)
-        h = self.middle(h, time, context, mask)
+        h = self.middle(h, time, next(layers), words.mask)
         for level, stages in enumerate(self.up):
             assert isinstance(stages, nn.ModuleList)
             for stage in stages:
-                h = stage(torch.cat([h, skips.pop()], 1), time, context, mask)
+                h = stage(torch.cat([h, skips.pop()], 1), time, next(layers), words.mask)
             if level < len(self.grow):
                 h = self.grow[level](h)
-        return self.latents_out(F.silu(self.norm(h))), h
+        return self.latents_out(self.norm(h)), h

@@ -4,6 +4,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nodeflow.kernels import group_norm_act
+
+
+class NormAct(nn.GroupNorm):
+    """GroupNorm, modulation if there is one, SiLU."""
+
+    def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        """silu(norm(x) * (1 + scale) + shift): [B, C, H, W], twice [B, C] or None -> [B, C, H, W]."""
+        return group_norm_act(x, self.weight, self.bias, self.num_groups, eps=self.eps, scale=scale, shift=shift)
+
 
 class ResidualBlock(nn.Module):
     """GroupNorm, SiLU, 3x3 convolution, twice, and a skip (DDPM); time enters as scale and shift (FiLM, ADM).
@@ -20,7 +30,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         out_channels = out_channels or channels
-        self.norm1, self.norm2 = nn.GroupNorm(groups, channels), nn.GroupNorm(groups, out_channels)
+        self.norm1, self.norm2 = NormAct(groups, channels), NormAct(groups, out_channels)
         self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.film = nn.Linear(time_width, 2 * out_channels) if time_width else None
@@ -29,11 +39,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
         """[B, channels, H, W] and [B, time_width] -> [B, out_channels, H, W]."""
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
-        if self.film is not None and time is not None:
-            scale, shift = self.film(F.silu(time))[:, :, None, None].chunk(2, 1)
-            h = torch.addcmul(shift, h, 1 + scale)
-        out: Tensor = self.skip(x) + self.conv2(F.silu(h))
+        film = () if self.film is None or time is None else self.film(F.silu(time)).chunk(2, 1)
+        h = self.norm2(self.conv1(self.norm1(x)), *film)
+        out: Tensor = self.skip(x) + self.conv2(h)
         return out
 
 

@@ -49,5 +49,6 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """[B] -> [B, width]."""
-        embedding: Tensor = self.mlp(timestep_embedding(t * self.scale, self.frequencies))
+        sinusoid = timestep_embedding(t * self.scale, self.frequencies)
+        embedding: Tensor = self.mlp(sinusoid.to(next(self.mlp.parameters()).dtype))
         return embedding

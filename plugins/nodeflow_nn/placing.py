@@ -107,9 +107,10 @@ def placed(
                 _put(owner, key, shared)
     if _unfilled(module):  # values that it computes from zeros or ones: they are made again, in memory
         _complete(module, make())
-    for owner, key, value in _tensors(module):
-        if value.device != device:
-            _put(owner, key, value.to(device))
+    for owner, key, value in _tensors(module):  # what no file holds: tables that the module computes
+        kind = dtype if dtype is not None and value.is_floating_point() else value.dtype
+        if value.device != device or value.dtype != kind:
+            _put(owner, key, value.to(device, kind))
     return module.eval().requires_grad_(False)
 
 

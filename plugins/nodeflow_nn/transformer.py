@@ -6,7 +6,11 @@ ReLU because on a CPU it costs 1 ms where erf-GELU costs 2-5 and tanh-GELU 10-30
 import torch
 from torch import Tensor, nn
 
-from nodeflow_nn.attention import Attention
+from nodeflow.kernels import layer_norm_modulate
+from nodeflow_nn.attention import Attention, KeysValues
+
+EPS = 1e-5
+"""Added to the variance by norms, as `torch.nn.LayerNorm` does it."""
 
 
 def mlp(width: int, ratio: int = 4) -> nn.Sequential:
@@ -39,11 +43,6 @@ class Block(nn.Module):
         return x + residual
 
 
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """X * (1 + scale) + shift; x [B, N, D], shift and scale [B, 1, D] (FiLM; DiT, section 3.2)."""
-    return torch.addcmul(shift, x, 1 + scale)
-
-
 class AdaptiveBlock(nn.Module):
     """DiT block whose six modulations are shared by all blocks, plus a table of its own (adaLN-single, PixArt-alpha).
 
@@ -56,26 +55,25 @@ class AdaptiveBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, context_width: int | None = None, ratio: int = 4) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
-        self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
         self.attention = Attention(width, heads, context_width)
         self.mlp = mlp(width, ratio)
         self.table = nn.Parameter(torch.tensor([0.0, 0, 1, 0, 0, 1])[:, None].repeat(1, width))
         nn.init.zeros_(self.attention.out.weight)
 
     def forward(
-        self, x: Tensor, modulation: Tensor, context: Tensor | None = None, mask: Tensor | None = None
+        self, x: Tensor, modulation: Tensor, context: Tensor | KeysValues | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """One block.
 
         Args:
             x: [B, N, width] tokens.
             modulation: [B, 6, width]: shift, scale, gate of attention; shift, scale, gate of the perceptron.
-            context: [B, L, context_width] words.
+            context: [B, L, context_width] words, or what the attention's `read` gave for them.
             mask: [B, L] bool, True where a word stands.
 
         Returns: [B, N, width].
         """
-        shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table).unsqueeze(2).unbind(1)
-        x = torch.addcmul(x, gate1, self.attention(modulate(self.norm1(x), shift1, scale1), context, mask))
-        return torch.addcmul(x, gate2, self.mlp(modulate(self.norm2(x), shift2, scale2)))
+        shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table).unbind(1)
+        attended = self.attention(layer_norm_modulate(x, None, scale1, shift1, EPS), context, mask)
+        x = torch.addcmul(x, gate1.unsqueeze(1), attended)
+        return torch.addcmul(x, gate2.unsqueeze(1), self.mlp(layer_norm_modulate(x, None, scale2, shift2, EPS)))

@@ -26,6 +26,18 @@ class Header:
     config: dict[str, Any]
     provenance: dict[str, Any]
 
+    @property
+    def text_space(self) -> str:
+        """What a text encoder and the denoisers trained with it have in common; "" if the file does not tell.
+
+        That is `text_space`, else `trained_together`, which all files of one training share, else the encoder's file.
+        """
+        for key in ("text_space", "trained_together"):
+            if isinstance(found := self.provenance.get(key), str) and found:
+                return found
+        found = self.provenance.get("text")
+        return Path(found).stem if isinstance(found, str) else ""
+
 
 def save_weights(
     path: Path,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nodeflow.kernels import vq_nearest
 from nodeflow_shapes.scenes import COLOURS, PALETTE, PLACES, RELATIONS, SHAPES, SIZES, Scene
 from nodeflow_shapes.templates import fit, softness
 
@@ -179,7 +180,7 @@ def _length(colours: Tensor) -> Tensor:
 def _grounds(pictures: Tensor, smooth: Tensor) -> tuple[list[str | None], Tensor]:
     """The palette colour that most pixels resemble, as a name and as these pixels' mean [B, 3]."""
     palette = torch.tensor(list(PALETTE.values()))
-    nearest = torch.cdist(smooth.flatten(2).mT, palette).argmin(2)  # [B, H * W]
+    nearest = vq_nearest(smooth.flatten(2).mT, palette)  # [B, H * W]
     most = F.one_hot(nearest, len(PALETTE)).sum(1).argmax(1)
     ours = (nearest == most[:, None]).float()
     means = torch.einsum("bcp,bp->bc", pictures.flatten(2), ours) / ours.sum(1, keepdim=True)

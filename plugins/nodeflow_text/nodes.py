@@ -88,8 +88,13 @@ def interpolate(
 
 
 def _between(first: TextEmbedding, second: TextEmbedding, amounts: torch.Tensor) -> TextEmbedding:
-    if first.tokens.shape[-1] != second.tokens.shape[-1] or (first.pooled is None) != (second.pooled is None):
-        raise ValueError("the two texts come from different encoders\n    encode both with the same text encoder")
+    spaces = {text.space for text in (first, second) if text.space}
+    widths = first.tokens.shape[-1], second.tokens.shape[-1]
+    if len(spaces) > 1 or len({*widths}) > 1 or (first.pooled is None) != (second.pooled is None):
+        names = f" ({first.space} and {second.space})" if len(spaces) > 1 else ""
+        raise ValueError(
+            f"the two texts come from different encoders{names}\n    encode both with the same text encoder"
+        )
     if len(first.tokens) != 1 or len(second.tokens) != 1:
         told = f"expected one text each, but got {len(first.tokens)} and {len(second.tokens)}"
         raise ValueError(f"{told}\n    encode them one by one (text.encode)")
@@ -102,7 +107,7 @@ def _between(first: TextEmbedding, second: TextEmbedding, amounts: torch.Tensor)
     pooled = None
     if first.pooled is not None and second.pooled is not None:
         pooled = mixed(first.pooled, second.pooled.to(a), amounts)
-    return TextEmbedding(mixed(a, b, amounts), mask, pooled)
+    return TextEmbedding(mixed(a, b, amounts), mask, pooled, first.space or second.space)
 
 
 NODES = (load_encoder, encode, encode_many, mix, interpolate)

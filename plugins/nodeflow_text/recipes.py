@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from nodeflow_nn.checkpoints import build, describe, lay_out
@@ -17,9 +17,13 @@ BUILDERS = {"text_encoder": from_config(encoder.TextEncoder, encoder.TextEncoder
 
 @dataclass(frozen=True)
 class WordEncoder(TextEncoder, FileModel):
-    """An encoder of a small vocabulary; words beyond `length` of a prompt are not read."""
+    """An encoder of a small vocabulary; words beyond `length` of a prompt are not read.
+
+    space: what it shares with the denoisers trained with it; "" if its file does not tell.
+    """
 
     length: int
+    space: str = field(default="", repr=False)  # a training is known by its repr, which shall stay as it is
 
     @classmethod
     def named(cls, name: str, ctx: Context = QUIET) -> WordEncoder:
@@ -31,31 +35,32 @@ class WordEncoder(TextEncoder, FileModel):
         """
         path = find_weights(name, ctx)
         found = describe(path, BUILDERS, ModelError)
-        return cls(name, file_identity(path), found.bytes, int(found.header.config["length"]))
+        header = found.header
+        return cls(name, file_identity(path), found.bytes, int(header.config["length"]), header.text_space)
 
     def build(self, device: torch.device | str) -> LoadedEncoder:
         """`(texts) -> TextEmbedding`."""
-        return _loaded(build(self.path, BUILDERS, device, ModelError))
+        return _loaded(build(self.path, BUILDERS, device, ModelError), self.space)
 
     def lay_out(self) -> LoadedEncoder:
         """The same without weights."""
-        return _loaded(lay_out(self.path, BUILDERS, ModelError))
+        return _loaded(lay_out(self.path, BUILDERS, ModelError), self.space)
 
 
-def _loaded(module: torch.nn.Module) -> LoadedEncoder:
+def _loaded(module: torch.nn.Module, space: str) -> LoadedEncoder:
     assert isinstance(module, encoder.TextEncoder)
-    return LoadedEncoder(module)
+    return LoadedEncoder(module, space)
 
 
 class LoadedEncoder:
     """The module as nodes call it."""
 
-    def __init__(self, module: encoder.TextEncoder) -> None:
-        self.module = module
+    def __init__(self, module: encoder.TextEncoder, space: str = "") -> None:
+        self.module, self.space = module, space
 
     def __call__(self, texts: Sequence[str]) -> TextEmbedding:
         """One embedding of all texts."""
-        return TextEmbedding(*self.module.encode(list(texts)))
+        return TextEmbedding(*self.module.encode(list(texts)), self.space)
 
     def unread(self, text: str) -> list[str]:
         """The words of a text that make no difference, such as those beyond the encoder's length."""

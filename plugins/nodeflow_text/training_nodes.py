@@ -38,6 +38,11 @@ class ReopenedEncoder(Trainable):
     config: TextEncoderConfig
     architecture: str = "text_encoder"
 
+    @property
+    def text_space(self) -> str:
+        """What denoisers that learn to read it as it is will share with it; "" if that is not told or will change."""
+        return self.encoder.space if self.frozen else ""
+
     def assemble(self, load: Load) -> nn.Module:
         del load  # a module from residency would be shared, and this one is going to change
         return load_weights(self.encoder.path, BUILDERS).train().requires_grad_(not self.frozen)

@@ -1,5 +1,6 @@
 """Training as nodes: data prepared, an objective minimised, weights written."""
 
+import hashlib
 import json
 import math
 import os
@@ -185,6 +186,7 @@ def fit(
     points, seconds = _curve(checkpoint)
     about = {**data.notes, **objective.notes, **provenance(ctx.about, ctx.device, steps, batch, seconds)}
     about |= {"seed": seed, "first_seed": first_seed, "loss": points[-1][1], "optimiser": _told(config)}
+    about |= _together(name, {role: modules[role] for role in objective.parts if role in modules})
     files = _saved(name, objective, modules, about, ctx)
     shown = title(ctx.about) or name
     table = Table(f"Loss of {shown}", ("step", "loss"), tuple((int(x), round(y, 6)) for x, y in points))
@@ -270,9 +272,23 @@ def _saved(
         module = modules[role]
         path = ctx.write(f"{name}.safetensors" if role == next(iter(objective.parts)) else f"{name}-{role}.safetensors")
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        save_weights(path, module, recipe.architecture, recipe.config, {**about, "parameters": parameters})
+        save_weights(
+            path, module, recipe.architecture, recipe.config, {**about, **recipe.notes, "parameters": parameters}
+        )
         files.append(SavedFile.at(path.resolve()))
     return files
+
+
+def _together(name: str, parts: Mapping[str, torch.nn.Module]) -> dict[str, str]:
+    """What the files of models that learnt together share, and no others: a name for just these weights."""
+    if len(parts) < 2:
+        return {}
+    digest = hashlib.blake2b(digest_size=8)
+    for role, module in sorted(parts.items()):
+        digest.update(role.encode())
+        for value in module.state_dict().values():
+            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return {"trained_together": f"{name} {digest.hexdigest()}"}
 
 
 def _told(config: FitConfig) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Data sets and optimisers as recipes."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from nodeflow_nn.weights import fill, read_tensors
 
-from nodeflow import Dataset, LatentSpace, SavedFile
+from nodeflow import Dataset, LatentSpace, Recipe, SavedFile, Trainable, file_identity, find_weights
 from nodeflow_train.fit import FitConfig
 from nodeflow_train.prepare import Prepared, load_prepared
 
@@ -98,3 +99,39 @@ class PreparedBatches:
     def batch(self, step: int, size: int) -> dict[str, Any]:
         """Latents, the numbers of one phrasing each and what regions there are, in a new order each time round."""
         return dict(self._held.batch(step, size, self.seed, self.full))
+
+
+@dataclass(frozen=True)
+class Begun(Trainable):
+    """A model that begins with the weights of that name and content instead of first weights. told: what their file
+    says of how they were made.
+    """
+
+    model: Trainable
+    weights: str
+    digest: str
+    told: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
+
+    @property
+    def architecture(self) -> str:  # type: ignore[override]
+        """That of the model."""
+        return self.model.architecture
+
+    @property
+    def config(self) -> Any:
+        """That of the model."""
+        return self.model.config
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        kept = {name: self.told[name] for name in ("space", "graph", "graph_digest", "pictures") if name in self.told}
+        return {"began_with": {"weights": self.weights, "digest": self.digest, **kept}}
+
+    def assemble(self, load: Callable[[Recipe], Any]) -> Any:
+        """The module, filled."""
+        path = find_weights(self.weights)
+        if file_identity(path) != self.digest:
+            raise ValueError(f"{path} has changed since the graph looked at it\n    run the graph again")
+        module = load(self.model)
+        fill(module, read_tensors(path), source=str(path))
+        return module

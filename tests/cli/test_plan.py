@@ -55,6 +55,25 @@ def test_only_the_nodes_until_one_are_planned(nodeflow: Call) -> None:
     assert ["paint"] == [node["id"] for node in told["nodes"]]
 
 
+def test_a_text_encoder_of_another_denoiser_is_told(nodeflow: Call, tmp_path: Path) -> None:
+    nodes = {
+        "words": {"type": "text.load_encoder", "inputs": {"model": "shapes:text"}},
+        "text": {"type": "text.encode", "inputs": {"encoder": {"$from": "words"}, "prompt": "a red circle"}},
+        "net": {"type": "diffusion.load", "inputs": {"model": "shapes:unet"}},
+        "bound": {"type": "diffusion.condition", "inputs": {"denoiser": {"$from": "net"}}},
+    }
+    nodes["bound"]["inputs"]["embedding"] = {"$from": "text"}
+    said = nodeflow("plan", graph(tmp_path, nodes, outputs=["bound"]), "--device", "cpu")
+
+    assert 2 == said.code
+    told = said.err.splitlines()
+    assert told[0].endswith(
+        'node "bound", input "embedding": embedding: expected a text of the encoder "text_unet", '
+        'with which the denoiser was trained, but got one of "text"'
+    )
+    assert '    encode it by "text_unet", or load the denoiser that was trained with "text"' == told[1]
+
+
 def test_pictures_of_different_sizes_are_told_at_once(nodeflow: Call, tmp_path: Path) -> None:
     nodes = {
         "a": {"type": "image.colour", "inputs": {"width": 8, "height": 8}},

@@ -124,7 +124,24 @@ def test_diff_tells_edits_in_words(nodeflow: Call, tmp_path: Path) -> None:
     assert (0, "", "") == nodeflow("diff", "tiny.json", "tiny.json")
 
 
-def test_nodes_are_listed_by_category(nodeflow: Call) -> None:
+def test_nodes_in_a_pipe_are_a_line_each_that_any_program_can_split(nodeflow: Call) -> None:
+    said = nodeflow("nodes")
+
+    lines = said.out.splitlines()
+    known = {spec["id"]: spec for spec in nodeflow("nodes", "--json").json}
+    assert known.keys() == {line.split(" ")[0] for line in lines}
+    assert len(known) == len(lines)
+    assert ["image.colour", "image/colour"] == next(line for line in lines if "image.colour " in line).split(" ")[:2]
+    assert "ill.echo test Give a number or a seed: no torch, no file, so a run takes no time." in lines
+    for line in lines:
+        assert line == " ".join(line.split())
+        assert len(line) <= 120
+    assert "a line for each type" in " ".join(nodeflow("nodes", "--help").out.split())
+
+
+def test_nodes_are_listed_by_category(nodeflow: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nodeflow.cli.output.on_terminal", lambda *_: True)
+    monkeypatch.setenv("NO_COLOR", "1")
     said = nodeflow("nodes")
 
     lines = said.out.splitlines()

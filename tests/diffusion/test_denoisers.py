@@ -144,6 +144,30 @@ def test_what_does_not_go_together_is_refused_by_a_sentence(denoiser: Denoiser, 
         guide(denoiser, text(), text(), start=0.5, stop=0.9)
 
 
+def test_a_text_of_an_encoder_that_another_denoiser_was_trained_with_is_refused(
+    saved: Callable[..., str], text: Text
+) -> None:
+    own, other, unknown = (replace(text(), space=name) for name in ("words", "text", ""))
+    for denoiser in (
+        load(saved("one", text="words.safetensors")),
+        load(saved("two", trained_together="words", text="x")),
+    ):
+        refused = r'expected a text of the encoder "words", with which .* got one of "text"\n    encode it by "words"'
+        with pytest.raises(ValueError, match=f"^embedding: {refused}"):
+            condition(denoiser, other)
+        with pytest.raises(ValueError, match=f"^positive: {refused}"):
+            guide(denoiser, other, own)
+        with pytest.raises(ValueError, match=f"^negative: {refused}"):
+            guide(condition(denoiser, own), own, other)
+        with pytest.raises(ValueError, match=refused):
+            QUIET.load(denoiser)(x(1), 0.5, 0.5, other)
+        for said in (own, unknown):
+            assert torch.isfinite(QUIET.load(guide(denoiser, said, unknown))(x(), 0.5, 0.5)).all()
+    assert torch.isfinite(QUIET.load(condition(load(saved()), other))(x(), 0.5, 0.5)).all()
+    with pytest.raises(ValueError, match=r"come from different encoders \(words and text\)"):
+        guide(load(saved()), own, other)
+
+
 def test_a_u_net_says_which_sizes_it_can_halve(saved: Callable[..., str], text: Text) -> None:
     denoiser = condition(load(saved(architecture="unet")), text())
     assert (1, 3, 6, 2) == QUIET.load(denoiser)(torch.zeros(1, 3, 6, 2), 0.5, 0.5).shape

@@ -90,7 +90,10 @@ def test_of_a_million_faults_a_thousand_are_told():
         ("  \n", "the file is empty"),
         (b"\0\0\0", "this is not JSON, from line 1, column 1"),
         (b"\x89PNG\r\n\x1a\n", "byte 0 is not UTF-8"),
-        ('{"nodeflow": 1}'.encode("utf-16"), "byte 0 is not UTF-8"),
+        ('{"nodeflow": 1}'.encode("utf-16"), "the text is UTF-16, and a graph is UTF-8"),
+        ('{"nodeflow": 1}'.encode("utf-16-be"), "the text is UTF-16, and a graph is UTF-8"),
+        ('\r\n{"nodeflow": 1}'.encode("utf-16-le"), "the text is UTF-16, and a graph is UTF-8"),
+        ('{"nodeflow": 1}'.encode("utf-32"), "the text is UTF-32, and a graph is UTF-8"),
         ('{\n  "nodeflow": 1,\n  "nodes": {', "the text ends too early, at line 3, column 13"),
         ('{"nodeflow": 1, "title": "half', "the text ends too early, at line 1, column 26"),
         ('{"nodeflow": 1\n "nodes": {}}', "this is not JSON, from line 2, column 2"),
@@ -228,6 +231,53 @@ def test_a_name_that_could_not_be_told_from_a_place_is_refused(name):
 )
 def test_an_object_that_is_nearly_a_wire_is_refused(wire):
     assert "is no wire" in only(graph({"a": {"type": "t", "inputs": {"x": [1, wire]}}})).message
+
+
+@pytest.mark.parametrize("key", ["$form", "$frm", "$fron", "$node", "$From"])
+def test_a_misspelt_link_is_refused_with_what_is_meant(key):
+    for value in ({key: "b.out"}, [1, {key: "b.out"}]):
+        problem = only(graph({"a": {"type": "t", "inputs": {"x": value}}}))
+        assert f'{{"{key}": "b.out"}} is no wire: did you mean {{"$from": "b.out"}}?' == problem.message
+        assert 'g.json: node "a", input "x"' == problem.place
+    assert "only" in only(graph({"a": {"type": "t", "inputs": {"x": {"$defs": 3}}}})).message
+    assert parse(with_input('{"$schema": "s", "k": 1}'))
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("outptus", "outputs"), ("output", "outputs"), ("parameter", "parameters"), ("node", "nodes"), ("Nodes", "nodes"),
+     ("titel", "title"), ("graph", "graphs"), ("veiw", "view"), ("views", "view")],
+)  # fmt: skip
+def test_a_key_that_is_nearly_one_of_a_graph_is_refused(key, meant):
+    cure = f'did you mean "{meant}"?'
+    assert Problem(f'there is no key "{key}"', cure, file="g.json") == only(graph({}, **{key: {}}))
+    inner = {"nodes": {}, key: {}}
+    assert Problem(f'there is no key "{key}"', cure, file="g.json#g") == only(graph({}, graphs={"g": inner}))
+
+
+@pytest.mark.parametrize(("key", "meant"), [("input", "inputs"), ("typ", "type"), ("verison", "version")])
+def test_a_key_that_is_nearly_one_of_a_node_is_refused(key, meant):
+    entry = {"type": "t", key: {}} if meant != "type" else {key: "t"}
+    assert Problem(f'there is no key "{key}"', f'did you mean "{meant}"?', "a", file="g.json") == only(
+        graph({"a": entry})
+    )
+
+
+def test_a_misspelt_nodes_is_told_once():
+    assert ['there is no key "node"'] == [p.message for p in problems({"nodeflow": 1, "node": {}})]
+
+
+def test_other_unknown_keys_are_kept():
+    more = {"notes": "x", "author": 1, "license": 2, "$schema": "s", "_title": "", "x": 0, "description": "", "é": 1}
+    node = {"type": "t", "colour": 1, "note": "x", "label": "", "title": ""}
+    kept = parse(json.dumps(graph({"a": node}, **more)))
+    assert more == kept.extra
+    assert {"colour", "note", "label", "title"} == kept.nodes["a"].extra.keys()
+
+
+def test_a_byte_order_mark_is_read_and_not_written(tmp_path):
+    (tmp_path / "g.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(graph({"a": {"type": "t"}})).encode())
+    assert write(read(tmp_path / "g.json")).startswith('{\n  "nodeflow"')
 
 
 def test_a_wire_to_a_node_that_is_not_there_is_for_the_graph_to_judge():

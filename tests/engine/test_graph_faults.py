@@ -8,7 +8,8 @@ from graphs_for_tests import CATALOG, built, cures, faults
 from nodeflow.catalog import Catalog, Plugin
 from nodeflow.document import Document, NodeEntry, Wire
 from nodeflow.errors import GraphError
-from nodeflow.graph import MAX_PROBLEMS, build
+from nodeflow.faults import MAX_PROBLEMS
+from nodeflow.graph import build
 
 THING = {"x": ("thing",)}
 

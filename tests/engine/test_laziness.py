@@ -66,4 +66,4 @@ def test_an_identity_that_raises_names_the_node(tmp_path):
     nodes = {"f": ("opened", {"path": str(tmp_path / "gone")}), "b": ("add", {"a": "$f"})}
     failed = failure(nodes, "b", permissions=Permissions(read=(tmp_path,)))
     assert "f" == failed.node
-    assert "No such file" in failed.message
+    assert "there is no file" in failed.message

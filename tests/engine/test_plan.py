@@ -171,4 +171,4 @@ def test_small_files_are_read_and_large_ones_are_not_known(tmp_path, monkeypatch
     nodes = {"s": ("read_file", {"path": "small.txt"}), "l": ("read_file", {"path": "large.txt"})}
     plan = planned(nodes, ["s", "l"])
     assert ["l"] == [node.id for node in plan.unknown]
-    assert [("o", None)] == told(planned({"o": ("read_file", {"path": "../outside"})}, ["o"]))
+    assert [("o", "path")] == told(planned({"o": ("read_file", {"path": "../outside"})}, ["o"]))

@@ -45,6 +45,25 @@ def test_flops_of_known_operators(counted):
     assert 0 == counted(torch.relu, (5, 7))[0].work.flops
 
 
+def test_flops_of_attention_are_the_same_on_a_gpu_that_is_not_there():
+    from nodeflow.kernels import attention
+
+    shapes = (2, 6, 5, 8), (2, 3, 7, 8), (2, 3, 7, 8)
+    sketch, works = Sketch(), []
+    for device in ("cpu", "cuda"):
+        ledger = Ledger()
+        q, k, v = (sketch.laid_out(torch.zeros(shape), device) for shape in shapes)
+
+        def booked(ledger=ledger, q=q, k=k, v=v):
+            with torch.no_grad(), sketch, ledger:
+                return attention(q, k, v)
+
+        assert (2, 6, 5, 8) == quietly(booked).shape
+        works.append(ledger.work)
+    assert 2 * 2 * (2 * 6 * 5 * 7 * 8) == works[1].flops == works[0].flops
+    assert 1 == works[1].operators
+
+
 def test_bytes_are_what_is_read_and_written(counted):
     assert 4 * 3 * 35 == counted(torch.add, (5, 7), (5, 7))[0].work.bytes
     assert 0 == counted(lambda x: x.view(35).unsqueeze(0), (5, 7))[0].work.bytes

@@ -31,6 +31,14 @@ def place(tmp_path, monkeypatch):
     return tmp_path / "in"
 
 
+def failed(kind, inputs):
+    """A failure's message and input."""
+    graph = build(document({"n": (f"f.{kind}", inputs)}, {"out": "n"}), CATALOG)
+    events = Engine(device="cpu").run(graph, permissions=Permissions())
+    (found,) = [event for event in events if isinstance(event, Failed)]
+    return found.message, found.port
+
+
 def told(kind, value, port="path"):
     """What a node of that kind gives, or its failure's message."""
     nodes = {"n": (f"f.{kind}", {port: value})}
@@ -62,7 +70,43 @@ def test_files_within_the_folders_and_shipped_ones_are_read(place):
     for kind in ("weights", "weights_by_hand"):
         assert "m" == told(kind, "m", "model")
         assert "shapes:text" == told(kind, "shapes:text", "model")
-    assert "No such file" in told("by_path", "b.txt")
+
+
+@pytest.mark.parametrize(("kind", "port"), [("by_path", "path"), ("by_name", "name"), ("plain", "path")])
+def test_a_file_that_is_not_there_is_told_with_its_input_and_the_nearest(kind, port, place):
+    (place / "pictures").mkdir()
+    (place / "pictures" / "cat.png").touch()
+    (place / "b.png").mkdir()
+    nearest = {
+        "b.txt": f'there is no file "b.txt": expected one in {place}\n    did you mean "a.txt"?',
+        "pictures/cta.png": f'there is no file "pictures/cta.png": expected one in {place}/pictures\n'
+        '    did you mean "pictures/cat.png"?',
+        "picture/cat.png": f'there is no file "picture/cat.png": {place} has no folder "picture"\n'
+        '    did you mean "pictures/cat.png"?',
+        "nothing-like-it": f'there is no file "nothing-like-it": expected one in {place}\n'
+        "    name a file that is there; names without a folder are looked for where nodeflow was started",
+        str(place / "c.txt"): f'there is no file "{place}/c.txt": expected one in {place}\n'
+        f'    did you mean "{place}/a.txt"?',
+    }
+    for name, message in nearest.items():
+        assert (message, port) == failed(kind, {port: name})
+
+
+def test_a_folder_and_a_file_that_may_not_be_read_are_told_with_their_input(place):
+    (place / "folder").mkdir()
+    assert ('"folder" cannot be read: is a directory\n    name a file in it', "path") == failed(
+        "plain", {"path": "folder"}
+    )
+    cure = "copy it into one of them, or start nodeflow in a folder above it"
+    message, port = failed("by_path", {"path": "../secret.safetensors"})
+    assert message.endswith(f"may read ({place})\n    {cure}")
+    assert "path" == port
+
+
+def test_one_of_several_files_is_told_by_its_name(place):
+    message, port = failed("by_itself", {"paths": ["a.txt", "b.txt"]})
+    assert f'there is no file "b.txt": expected one in {place}' == message.split("\n")[0]
+    assert "paths" == port
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")

@@ -135,8 +135,9 @@ def same(left: Any, right: Any) -> bool:
 
 
 def forged(path: Path, structure: Any, entries: dict[str, Any] | None = None, data: bytes = b"") -> Path:
-    """A file with a checksum that is right and a structure that `store` would never write."""
-    metadata = {"nodeflow": "1", "checksum": "0" * 32, "structure": json.dumps(structure)}
+    """A file with a checksum that is right and a structure, or the text of one, that `store` would never write."""
+    written = structure if isinstance(structure, str) else json.dumps(structure)
+    metadata = {"nodeflow": "1", "checksum": "0" * 32, "structure": written}
     text = json.dumps({"__metadata__": metadata} | (entries or {})).encode()
     digest = hashlib.blake2b(text + data, digest_size=16).hexdigest()
     text = text.replace(b"0" * 32, digest.encode(), 1)
@@ -352,14 +353,15 @@ FORGED = [
     {"class": [f"{HERE}:Form", {"width": 0}]}, {"class": [f"{HERE}:Form", {"width": "wide"}]},
     {"enum": [f"{HERE}:Method", "NONE"]}, {"enum": [f"{HERE}:Slim", "scale"]}, {"tensor": "7"}, {"tensor": []},
     {"float": "wide"}, {"path": 3}, {"dict": [[[], 1]]}, {"dict": [[1]]}, {"tuple": 3}, {"unknown": 3},
-    {"tuple": [], "float": "1"}, {}, functools.reduce(lambda inner, _: [inner], range(900), 1),
+    {"tuple": [], "float": "1"}, {},
+    *("[" * depth + "]" * depth for depth in (sys.getrecursionlimit(), 100_000)),  # nested deeper than Python recurses
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", FORGED, ids=lambda value: str(value)[:50])
 def test_a_structure_that_nobody_wrote_is_damage(tmp_path: Path, value: Any) -> None:
     with pytest.raises(Damaged):
-        fetch(forged(tmp_path / "a", [value]), known)
+        fetch(forged(tmp_path / "a", value if isinstance(value, str) else [value]), known)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,38 @@ def test_an_output_that_the_graph_does_not_have():
 
 
 def test_a_file_that_is_missing_names_it(tmp_path):
-    (told,) = faults({"a": ("graph:gone.json",)}, folder=tmp_path)
-    assert "a: gone.json: there is no such file" == told
+    nodes = {"a": ("graph:gone.json",)}
+    assert [f'a: there is no graph "gone.json": looked for gone.json in {tmp_path}'] == faults(nodes, folder=tmp_path)
+    assert ["a file's name is taken from the folder of the file that uses it"] == cures(nodes, folder=tmp_path)
+    file_of(tmp_path / "goen.json", {"n": ("number", {"x": 5})}, {"x": "n"})
+    assert ['did you mean "goen.json"?'] == cures(nodes, folder=tmp_path)
+    assert ['did you mean "gone"?'] == cures({"a": ("graph:gonn",)}, folder=tmp_path, graphs={"gone": TWICE})
+
+
+def test_a_file_that_a_subgraph_names_is_looked_for_beside_the_subgraph_and_the_message_says_where(tmp_path):
+    file_of(tmp_path / "inner.json", {"n": ("number", {"x": 5})}, {"x": "n"})
+    file_of(tmp_path / "sub" / "outer.json", {"i": ("graph:inner.json",)}, {"x": "i"})
+    told = f'a/i: there is no graph "inner.json": looked for inner.json in {tmp_path / "sub"}'
+    assert [told] == faults({"a": ("graph:sub/outer.json",)}, folder=tmp_path)
+
+
+def test_a_fault_of_a_graph_that_is_used_many_times_is_told_once():
+    wrong = {"nodes": {"n": {"type": "t.number", "inputs": {"x": "1"}}, "s": {"type": "t.nothing"},
+                       "w": {"type": "t.add", "inputs": {"a": {"$from": "gone"}, "b": 1}}}}  # fmt: skip
+    pair = {"nodes": {name: {"type": "graph:wrong"} for name in ("a", "b")}, "graphs": {"wrong": wrong}}
+    nodes = {f"p{i}": ("graph:pair",) for i in range(4)}
+    assert [
+        'p0/a/n.x: expected int, found "1" (and in 7 other places)',
+        'p0/a/s: there is no node type "t.nothing" (and in 7 other places)',
+        'p0/a/w.a: the wire comes from "p0/a/gone", which does not exist (and in 7 other places)',
+    ] == faults(nodes, graphs={"pair": pair})
+    nodes = {"a": ("graph:wrong",), "b": ("graph:wrong",), "n": ("number", {"x": "1"})}
+    assert 4 == len(faults(nodes, graphs={"wrong": wrong}))
+
+
+def test_the_same_fault_in_different_graphs_is_told_of_each():
+    one, other = ({"nodes": {"n": {"type": "t.number", "inputs": {"x": "1"}}}} for _ in range(2))
+    assert 2 == len(faults({"a": ("graph:one",), "b": ("graph:other",)}, graphs={"one": one, "other": other}))
 
 
 @pytest.mark.parametrize("name", ["", ".", "a\0b", "x" * 5_000])
@@ -131,7 +161,7 @@ def test_graphs_that_multiply_are_bounded(innermost, tmp_path, monkeypatch):
     monkeypatch.setattr(subgraphs, "MAX_NODES", 10_000)
     began = time.process_time()
     told = faults(nested(tmp_path, 28, 2, innermost), folder=tmp_path)
-    assert ": the graph grows beyond 10,000 nodes when its subgraphs are put in place" == told[0]
+    assert [": the graph grows beyond 10,000 nodes when its subgraphs are put in place"] == told
     assert time.process_time() - began < 5
 
 

@@ -3,7 +3,9 @@
 A GPU's own kernels are run by test_fused.py; here everything runs on a CPU, or under fake tensors that claim CUDA.
 """
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -131,6 +133,40 @@ def test_the_backward_of_geglu_is_that_of_the_plain_form() -> None:
     (expected,) = torch.autograd.grad(naive.geglu(x), x, upstream)
     (got,) = torch.autograd.grad(torch.ops.nodeflow.geglu(x), x, upstream)
     torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("backward", "expected"), [(False, "plain"), (True, "operator")])
+def test_where_something_traces_no_gradient_is_lost(
+    backward: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nodeflow.kernels import OPERATIONS, operators
+
+    monkeypatch.setattr(operators, "route", lambda *tensors: "operator")  # as of tensors on a GPU
+    x = torch.empty(3, 8, device="meta", requires_grad=True)
+    call = partial(
+        operators.called, OPERATIONS["rms_norm"], lambda _: "operator", lambda _: "plain", (x,), backward=backward
+    )
+    assert expected == call()
+    with torch.no_grad():
+        assert "operator" == call()
+
+
+@pytest.mark.parametrize("name", ["guided_step", "layer_norm_modulate", "rms_norm"])
+def test_what_has_no_fused_backward_is_not_fused_where_gradients_are_wanted(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nodeflow.kernels import OPERATIONS, guided_step, layouts
+
+    monkeypatch.setattr(layouts, "unfused", lambda *tensors: None)  # as on a GPU with Triton
+    monkeypatch.setattr(inspect.getmodule(guided_step), "unfused", lambda *tensors: None)
+    _, args = operator(name)
+    wanting = tuple(a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args)
+    fused = [candidate for candidate in OPERATIONS[name].candidates if candidate.kind == "triton"]
+    assert {None} == {candidate.legal(*args) for candidate in fused}
+    for candidate in fused:
+        assert "gradients are wanted" in (candidate.legal(*wanting) or "")
+        with torch.no_grad():
+            assert None is candidate.legal(*wanting)
 
 
 def test_gradients_reach_through_what_has_no_fused_backward() -> None:

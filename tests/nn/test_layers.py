@@ -4,7 +4,7 @@ import pytest
 import torch
 from nodeflow_diffusion.transformer import DiffusionTransformer, TransformerConfig
 from nodeflow_diffusion.unet import UNet, UNetConfig
-from nodeflow_nn.attention import Attention, attention
+from nodeflow_nn.attention import Attention
 from nodeflow_nn.convolution import Downsample, ResidualBlock, Upsample, from_patches, to_patches
 from nodeflow_nn.embeddings import grid_positions, timestep_embedding
 
@@ -40,14 +40,6 @@ def inputs(batch: int = 3) -> tuple[torch.Tensor, ...]:
     )
 
 
-def test_attention_equals_torchs_own() -> None:
-    g = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, 3, n, 8, generator=g, dtype=torch.float64) for n in (5, 7, 7))
-    mask = torch.rand(2, 7, generator=g) > 0.3
-    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
-    torch.testing.assert_close(attention(q, k, v, mask), expected, rtol=1e-12, atol=1e-12)
-
-
 @pytest.mark.parametrize("cross", [False, True])
 def test_masked_words_do_not_matter(cross: bool) -> None:
     layer = stirred(Attention(16, 2, 12, cross=cross))
@@ -60,6 +52,13 @@ def test_masked_words_do_not_matter(cross: bool) -> None:
 def test_attention_refuses_heads_that_do_not_divide() -> None:
     with pytest.raises(ValueError, match="3 heads"):
         Attention(16, 3)
+
+
+def test_attention_that_reads_no_context_says_so() -> None:
+    with pytest.raises(ValueError, match="without a context_width"):
+        Attention(16, 2).read(torch.zeros(1, 3, 12))
+    with pytest.raises(ValueError, match="no context"):
+        Attention(16, 2, 12, cross=True)(torch.zeros(1, 3, 16))
 
 
 def test_timestep_embedding_is_the_papers() -> None:
@@ -114,6 +113,18 @@ def test_batch_members_do_not_meet(name: str) -> None:
     model = stirred(DENOISERS[name]()).eval()
     alone = model(*(part[:1] for part in inputs()))
     torch.testing.assert_close(model(*inputs())[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+@pytest.mark.parametrize("masked", [True, False])
+def test_words_read_before_give_the_same_bits_at_any_time(name: str, masked: bool) -> None:
+    model = stirred(DENOISERS[name]())
+    x, t, context, mask, pooled = inputs()
+    known = mask if masked else None
+    with torch.no_grad():
+        words = model.read(context, known)
+        for time in (t, t / 2):
+            assert torch.equal(model(x, time, context, known, pooled), model(x, time, words, None, pooled))
 
 
 def test_a_context_without_mask_counts_as_whole() -> None:

@@ -152,3 +152,14 @@ def test_a_new_encoder_learns_pieces_from_the_captions(tmp_path: Path) -> None:
     assert whole.config.merges is None
     assert 300 - 257 == len(pieces.config.merges)
     assert [] == pieces.config.tokenizer().unread("a crimson ring")
+
+
+def test_a_text_says_which_encoder_it_is_of_and_two_are_not_mixed(tmp_path: Path, encoder: TextEncoder) -> None:
+    torch.manual_seed(0)
+    about = {"trained_together": "other 1"}
+    save_weights(tmp_path / "other.safetensors", maths.TextEncoder(CONFIG), "text_encoder", CONFIG, about)
+    unknown, other = encode(encoder, "red"), encode(load_encoder("other"), "blue")
+    assert ("", "other 1") == (unknown.space, other.space)
+    assert "other 1" == mix(unknown, other).space == interpolate(other, unknown).space
+    with pytest.raises(ValueError, match=r"come from different encoders \(words 1 and other 1\)\n    encode both"):
+        mix(replace(unknown, space="words 1"), other)

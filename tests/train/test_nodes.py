@@ -15,6 +15,7 @@ from nodeflow_shapes.nodes import dataset
 from nodeflow_shapes.recipes import SceneDataset, Scenes
 from nodeflow_text import nodes as text
 from nodeflow_text import training_nodes as new_text
+from nodeflow_train.begin_nodes import begin_with
 from nodeflow_train.card import card, main
 from nodeflow_train.card_nodes import attest
 from nodeflow_train.curve import draw, log_ticks, thinned, ticks
@@ -155,6 +156,12 @@ def test_a_denoiser_and_its_text_encoder_are_trained_together(latents: tuple[Dat
     words = text.encode(text.load_encoder(part(trained.files), ctx=ctx), "a red circle")
     x = torch.randn(2, 4, 8, 8)
     assert x.shape == ctx.load(diffusion.condition(denoiser, words))(x, 0.5, 0.5).shape
+    with torch.no_grad():
+        again = fit(loss, data, steps=4, batch=4, name="other", precision="float32", ctx=ctx)
+    other = text.encode(text.load_encoder(part(again.files), ctx=ctx), "a red circle")
+    assert words.space.startswith("flow ")
+    with pytest.raises(ValueError, match=r'expected a text of the encoder "flow .* got one of "other '):
+        diffusion.condition(denoiser, other)
 
 
 def test_a_frozen_text_encoder_stays_as_it_is(latents: tuple[Dataset, RecordingContext]) -> None:
@@ -167,7 +174,9 @@ def test_a_frozen_text_encoder_stays_as_it_is(latents: tuple[Dataset, RecordingC
     loss = new_diffusion.schedule_loss(unet, frozen, prediction="v")
     second = fit(loss, data, steps=2, batch=4, name="second", ctx=ctx)
     assert 1 == len(second.files)
-    assert "v" == diffusion.load(second.weights, ctx=ctx).prediction
+    denoiser = diffusion.load(second.weights, ctx=ctx)
+    assert "v" == denoiser.prediction
+    assert text.load_encoder(part(first.files), ctx=ctx).space == denoiser.text_space != ""
     with pytest.raises(ValueError, match="no weights of a part"):
         part(second.files)
 
@@ -225,6 +234,43 @@ def test_what_was_measured_stands_in_the_file_and_on_its_card(tmp_path: Path) ->
     assert "| all | 96 | 41.5 |" in (tmp_path / "best.md").read_text()
     before, after = load_file(weights), load_file(attested.weights)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_decoder_learns_on_while_the_latents_stay(tmp_path: Path) -> None:
+    ctx = RecordingContext(tmp_path)
+    first = train(ctx).weights
+    objective = new_codebooks.reconstruction_loss(begin_with(autoencoder(), first, ctx=ctx), learn="decoder")
+    with torch.no_grad():
+        second = fit(objective, dataset(64), optimiser(warmup=0), 4, 4, name="on", ctx=ctx).weights
+    before, after = load_file(first), load_file(second)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    encoder = ("patches_in", "encoder", "latents_out", "latent_mean", "latent_std")
+    assert not [name for name in moved if name.startswith(encoder)]
+    assert {name for name in before if name.startswith(("decoder", "detail", "pixels_out"))} <= moved
+    assert first == read_header(Path(second)).provenance["began_with"]["weights"]
+
+
+def test_training_goes_on_from_weights_only_where_they_fit(tmp_path: Path) -> None:
+    ctx = RecordingContext(tmp_path)
+    weights = train(ctx).weights
+    with pytest.raises(ValueError, match=r"of architecture autoencoder, but the model is a transformer"):
+        begin_with(transformer(), weights, ctx=ctx)
+    with pytest.raises(ValueError, match=r"other sizes: width 24 \(the file: 16\)"):
+        begin_with(new_codebooks.new_autoencoder(
+            width=24, heads=2, encoder_depth=1, decoder_depth=1, detail_width=8, detail_depth=1, latent_channels=4
+        ), weights, ctx=ctx)  # fmt: skip
+
+
+def test_a_decoder_that_learns_on_stays_in_its_latent_space(tmp_path: Path) -> None:
+    ctx = RecordingContext(tmp_path)
+    weights = Path(train(ctx).weights)
+    header, space = read_header(weights), {"name": "pictures", "channels": 4, "factor": 8}
+    told = {"config": json.dumps(header.config), "provenance": json.dumps({**header.provenance, "space": space})}
+    save_file(load_file(weights), weights, {"architecture": header.architecture, **told})
+    begun = begin_with(autoencoder(), str(weights), ctx=ctx)
+    assert space == new_codebooks.reconstruction_loss(begun, learn="decoder").notes["space"]
+    assert "space" not in new_codebooks.reconstruction_loss(begun).notes
 
 
 def test_a_file_whose_header_begins_like_a_pickle_is_read(tmp_path: Path) -> None:

@@ -50,19 +50,21 @@ def bind(
         if x.dtype != q.dtype:
             raise TypeError(f"{name} is of {name_of(x.dtype)}, but expected {name_of(q.dtype)} as q")
     _expect_shapes(q, k, v)
-    shape = (*q.shape[:3], k.shape[2])
     if mask is not None:
         _expect_mask(mask, q)
-        if mask.ndim == 2:
-            mask = _broadcasting("mask", mask, mask.unsqueeze(1).unsqueeze(1), shape, "[B, M] or what broadcasts to ")
+        if mask.shape == (q.shape[0], k.shape[2]):
+            mask = mask.unsqueeze(1).unsqueeze(1)
         else:
-            mask = _broadcasting("mask", mask, mask, shape, "[B, M] or what broadcasts to ")
+            full = mask.unsqueeze(1).unsqueeze(1) if mask.ndim == 2 else mask
+            mask = _broadcasting("mask", mask, full, q, k, "[B, M] or what broadcasts to ")
     if bias is not None:
-        bias = _broadcasting("bias", bias, bias, shape, "what broadcasts to ")
+        bias = _broadcasting("bias", bias, bias, q, k, "what broadcasts to ")
     return Arguments(q, k, v, bias, mask, causal, q.shape[-1] ** -0.5 if scale is None else scale)
 
 
 def _expect_shapes(q: Tensor, k: Tensor, v: Tensor) -> None:
+    if q.ndim == 4 and q.shape == k.shape == v.shape and q.shape[-1]:
+        return
     if q.ndim != 4 or q.shape[-1] == 0:
         raise ValueError(f"q has shape {list(q.shape)}, but expected [B, H, N, d]")
     batch, heads, _, head = q.shape
@@ -82,8 +84,9 @@ def _expect_mask(mask: Tensor, q: Tensor) -> None:
         raise ValueError(f"mask is on {mask.device}, but expected {q.device} as q")
 
 
-def _broadcasting(name: str, given: Tensor, x: Tensor, shape: tuple[int, ...], expected: str) -> Tensor:
+def _broadcasting(name: str, given: Tensor, x: Tensor, q: Tensor, k: Tensor, expected: str) -> Tensor:
     """The same with four dimensions."""
+    shape = (*q.shape[:3], k.shape[2])
     fits = x.ndim <= 4 and all(
         size in (1, whole) for size, whole in zip(reversed(x.shape), reversed(shape), strict=False)
     )

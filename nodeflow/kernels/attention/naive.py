@@ -59,7 +59,11 @@ def products(
         return scores.softmax(-1) @ v
     # a query that attends to nothing would divide zero by zero: it attends to all, and its result is wiped
     idle = term.isneginf().all(-1, keepdim=True)
-    return ((scores + term.masked_fill(idle, 0.0)).softmax(-1) @ v).masked_fill(idle, 0.0)
+    weights = (scores + term.masked_fill(idle, 0.0)).softmax(-1)
+    # where a picture's queries are idle all or none, its values may be wiped instead, if they are fewer
+    if idle.ndim == 4 and idle.shape[2] == 1 and k.shape[2] < q.shape[2]:
+        return weights @ v.masked_fill(idle, 0.0)
+    return (weights @ v).masked_fill(idle, 0.0)
 
 
 def allowed(mask: Tensor | None, causal: bool, n: int, m: int, device: torch.device) -> Tensor | None:

@@ -66,7 +66,7 @@ def forward_tiles(head: int, itemsize: int, target: str = "sm_90") -> tuple[Tile
     if target == "sm_80":
         if width <= 128:
             return Tiles(128, 64, 8, 3), Tiles(64, 64, 4, 3)
-        return Tiles(128, 32, 8, 2), Tiles(64, 64, 4, 2)
+        return Tiles(64, 32, 4, 2), Tiles(64, 64, 4, 2)  # triton 3.6 spills ten registers of 128x32
     if width <= 64:
         return Tiles(128, 64, 4, 3), Tiles(128, 128, 8, 3), Tiles(64, 64, 4, 3)
     if width <= 128:
@@ -83,8 +83,8 @@ def backward_tiles(head: int, itemsize: int, target: str = "sm_90") -> tuple[Til
         return (Tiles(64, 64 if width <= 64 else 32 if width <= 128 else 16, 4, 1),)
     if target == "sm_80":
         if width <= 96:
-            return (Tiles(64, 32, 4 if width <= 64 else 8, 2),)
-        return (Tiles(64, 32, 8, 1) if width <= 128 else Tiles(32, 16, 8, 2),)
+            return (Tiles(64, 32, 4, 2) if width <= 64 else Tiles(64, 32, 8, 1),)
+        return (Tiles(64, 32, 8, 1) if width <= 128 else Tiles(16, 32, 4, 1),)  # 32x16 spills nine of triton 3.6
     if width <= 64:
         return Tiles(64, 64, 4, 2), Tiles(128, 64, 8, 2)
     if width <= 96:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nodeflow.kernels.layouts import accumulator, channels_last
+from nodeflow.kernels.layouts import accumulator, channels_last, of_type
 
 
 def group_norm_act(
@@ -20,15 +20,19 @@ def group_norm_act(
     """act(group_norm(x) * (1 + scale) + shift), see `nodeflow.kernels.group_norm_act`."""
     if weight is None and bias is not None:
         weight = torch.ones_like(bias)  # torch 2.13 fails in the backward of a bias alone
-    gain, offset = (given if given is None else given.to(x.dtype) for given in (weight, bias))
-    h = F.group_norm(x, groups, gain, offset, eps)
-    per_channel = (*x.shape[:2], *[1] * (x.ndim - 2))
-    if scale is not None and shift is not None:
-        h = torch.addcmul(shift.to(h.dtype).view(per_channel), h, 1 + scale.to(h.dtype).view(per_channel))
-    elif scale is not None:
-        h = h * (1 + scale.to(h.dtype).view(per_channel))
-    elif shift is not None:
-        h = h + shift.to(h.dtype).view(per_channel)
+    gain, offset = (given if given is None else of_type(x.dtype, given) for given in (weight, bias))
+    # torch's form for channels-last takes groups of one or two channels number by number: 0.19 ms, with copies 0.07
+    narrow = x.is_cpu and x.shape[1] <= 2 * groups
+    h = torch.group_norm(x.contiguous() if narrow else x, groups, gain, offset, eps)
+    if scale is not None or shift is not None:
+        slope, start = (
+            given if given is None else of_type(h.dtype, given).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
+            for given in (scale, shift)
+        )
+        if slope is not None:
+            h = h * (1 + slope) if start is None else torch.addcmul(start, h, 1 + slope)
+        elif start is not None:
+            h = h + start
     return laid_out(F.silu(h) if act == "silu" else h, x)
 
 
@@ -88,7 +92,7 @@ def group_means(sums: Tensor, slope: Tensor, groups: int, places: int) -> tuple[
 
 def laid_out(y: Tensor, x: Tensor) -> Tensor:
     """The result with its channels last where those of x are, else contiguous."""
-    return y.contiguous(memory_format=torch.channels_last if channels_last(x) else torch.contiguous_format)
+    return y.contiguous(memory_format=torch.channels_last) if channels_last(x) else y.contiguous()
 
 
 def _normalised(x: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor]:

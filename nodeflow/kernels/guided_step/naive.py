@@ -1,8 +1,9 @@
 """Guidance and one step of a sampler in plain torch: the specification."""
 
+import torch
 from torch import Tensor
 
-from nodeflow.kernels.layouts import accumulator
+from nodeflow.kernels.layouts import accumulator, of_type
 
 
 def guided_step(
@@ -18,13 +19,12 @@ def guided_step(
 ) -> Tensor:
     """c_x x + c_eps clamp(uncond + guidance (cond - uncond)) + c_noise noise, see `nodeflow.kernels.guided_step`."""
     exact = accumulator(x.dtype)
-    prediction = cond.to(exact)
+    prediction = of_type(exact, cond)
     if uncond is not None:
-        low = uncond.to(exact)
-        prediction = low + guidance * (prediction - low)
+        prediction = torch.lerp(of_type(exact, uncond), prediction, guidance)
     if clip is not None:
         prediction = prediction.clamp(-clip, clip)
-    step = c_x * x.to(exact) + c_eps * prediction
+    step = (c_x * of_type(exact, x)).add_(prediction, alpha=c_eps)
     if noise is not None:
-        step = step + c_noise * noise.to(exact)
-    return step.to(x.dtype).contiguous()
+        step.add_(of_type(exact, noise), alpha=c_noise)
+    return of_type(x.dtype, step).contiguous()

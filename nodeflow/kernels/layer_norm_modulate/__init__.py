@@ -11,7 +11,8 @@ from nodeflow.kernels.layouts import expect_floats, expect_shape, row_key, unfus
 from nodeflow.kernels.operators import called, operator
 
 TILES = (1024, 4096)
-WIDEST = 16384
+WIDEST = 8192
+"""Rows of 16384 numbers spill 54 registers on sm_90 with sixteen warps, 26 with thirty-two."""
 FOLDER = Path(__file__).parent
 Arguments = tuple[Tensor, Tensor | None, Tensor, Tensor, float]
 

@@ -2,9 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from nodeflow.kernels.layouts import accumulator
+from nodeflow.kernels.layouts import accumulator, of_type
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
@@ -16,5 +15,5 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
 
 def torchs_own(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """The same by `torch.nn.functional.rms_norm`, which has a fused kernel on CUDA from torch 2.9 on."""
-    own = weight if weight is None else weight.to(x.dtype)
-    return F.rms_norm(x, x.shape[-1:], own, eps).contiguous()
+    own = weight if weight is None else of_type(x.dtype, weight)
+    return torch.rms_norm(x, x.shape[-1:], own, eps).contiguous()

@@ -1,0 +1,155 @@
+"""Models by name: in the working directory and in model folders, also as ComfyUI and Hugging Face lay them out."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nodeflow.checkpoints import CONFIG, PIPELINE, SUFFIX, is_folder_of_weights
+from nodeflow.errors import ModelError
+from nodeflow.folders import model_folders
+from nodeflow.headers import PICKLED
+
+SHELVES = (
+    "checkpoints", "vae", "loras", "clip", "text_encoders", "unet", "diffusion_models", "controlnet", "embeddings",
+    "clip_vision", "upscale_models",
+)  # fmt: skip
+"""The folders of a `models` folder of ComfyUI: a name is looked for in each of them as well."""
+REPOSITORY = "models--"
+"""What the Hugging Face cache puts before `org--name`."""
+DEEPEST = 8
+MOST = 100_000
+"""Files and folders that a listing looks at; a whole disk named by mistake would take minutes."""
+
+
+def found_at(name: str, *, folders: bool = True) -> Path:
+    """The file or folder that a model's name means.
+
+    Args:
+        name: a path, or the name of a file below a model folder, with or without ".safetensors"; of a folder with a
+            model in it; or "org/name", with a path behind it if need be, of the Hugging Face cache.
+        folders: whether it may be a folder.
+
+    Raises:
+        ModelError: there is none, with the nearest name; or the name means several.
+    """
+    places = [Path.cwd(), *model_folders()]
+    if "\0" in name or not name.strip():
+        raise ModelError(f"{name!r} is no name of a model")
+    for place in places:
+        found = dict.fromkeys(_in(place, name, folders, shelves=place is not places[0]))
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            meant = "\n    ".join(_name(path, place) for path in found)
+            raise ModelError(f'"{name}" could be any of\n    {meant}\n    name one of these')
+    looked = "\n    ".join(str(place) for place in places)
+    try:
+        known = {known for path, _ in listed() for known in (path, stem(path))}
+    except ModelError:
+        known = set()
+    near = difflib.get_close_matches(name, known, 1)
+    cure = f'did you mean "{near[0]}"?' if near else "put the file into one of these folders"
+    raise ModelError(f'no model "{name}"; looked in\n    {looked}\n    {cure}')
+
+
+def _in(place: Path, name: str, folders: bool, *, shelves: bool) -> Iterator[Path]:
+    homes = [place, *((place / shelf for shelf in SHELVES) if shelves else ())]
+    organisation, slash, rest = name.partition("/")
+    if shelves and slash and rest:
+        repository, _, inner = rest.partition("/")
+        home = snapshot(place / f"{REPOSITORY}{organisation}--{repository}")
+        if home is not None:
+            homes, name = [home], inner or "."
+    for home in homes:
+        for candidate in (home / name, home / f"{name}{SUFFIX}"):
+            if candidate.is_file() or (folders and is_folder_of_weights(candidate)):
+                yield candidate
+
+
+def snapshot(repository: Path) -> Path | None:
+    """The folder of a repository in the Hugging Face cache that its branch "main" means, or else the newest."""
+    snapshots = repository / "snapshots"
+    try:
+        with open(repository / "refs" / "main", encoding="ascii") as file:
+            revision = file.read(100).strip()
+    except (OSError, ValueError):
+        revision = ""
+    if revision.isalnum() and (snapshots / revision).is_dir():
+        return snapshots / revision
+    try:
+        known = [item for item in snapshots.iterdir() if item.is_dir()]
+    except OSError:
+        return None
+    return max(known, key=lambda item: item.stat().st_mtime, default=None)
+
+
+def listed() -> Iterator[tuple[str, Path]]:
+    """All that is in the model folders: names that `found_at` knows, and where they lead.
+
+    Links are followed, none of them twice; one that leads out of the model folders is listed and not entered.
+
+    Raises:
+        ModelError: there are so many files that these are no model folders.
+    """
+    seen: set[Path] = set()
+    left = MOST
+    for place in model_folders():
+        waiting = [(place, "", 0)]
+        while waiting:
+            folder, name, depth = waiting.pop()
+            real = folder.resolve()
+            if real in seen or depth > DEEPEST:
+                continue
+            seen.add(real)
+            if not _inside(real):
+                yield name, folder
+                continue
+            try:
+                items = sorted(folder.iterdir())
+            except OSError:
+                continue
+            left -= len(items)
+            if left < 0:
+                raise ModelError(f"{place} holds more than {MOST:,} files\n    name smaller folders in NODEFLOW_MODELS")
+            within = {item.name for item in items}
+            weighs = any(item.suffix in (SUFFIX, *PICKLED) for item in items)
+            parts = bool(depth) and PIPELINE in within  # its parts are not models by themselves
+            whole = bool(depth) and CONFIG in within and weighs and not parts
+            if parts or whole:
+                yield name, folder
+            for item in [] if whole else items:
+                if item.name.startswith("."):
+                    continue
+                if item.suffix in (SUFFIX, *PICKLED) and not item.is_dir():
+                    yield (f"{name}/{item.name}" if name else item.name), item
+                elif not parts and item.is_dir():
+                    waiting.append(_next(item, name, depth))
+
+
+def _next(item: Path, name: str, depth: int) -> tuple[Path, str, int]:
+    if item.name.startswith(REPOSITORY):
+        home = snapshot(item)
+        if home is not None:
+            return home, item.name.removeprefix(REPOSITORY).replace("--", "/", 1), depth + 1
+    return item, f"{name}/{item.name}" if name else item.name, depth + 1
+
+
+def inside(path: Path) -> bool:
+    """Whether a path, its links followed, is below a model folder."""
+    return _inside(path.resolve())
+
+
+def _inside(resolved: Path) -> bool:
+    return any(resolved.is_relative_to(folder.resolve()) for folder in model_folders())
+
+
+def stem(name: str) -> str:
+    """A model's name without ".safetensors"."""
+    return name.removesuffix(SUFFIX)
+
+
+def _name(path: Path, place: Path) -> str:
+    return os.fspath(path.relative_to(place)) if path.is_relative_to(place) else os.fspath(path)

@@ -1,0 +1,164 @@
+"""Weights of strangers are judged by their headers: what is damaged, cut off or made to mislead is refused in words."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nodeflow import ModelError
+from nodeflow.checkpoints import read_checkpoint
+from nodeflow.headers import LONGEST, Entry, bytes_by_type, weights_header
+
+
+def written(path: Path, header: object, data: bytes = b"", length: int | None = None) -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + data)
+    return path
+
+
+def tensor(start: int, stop: int, shape: list[int], dtype: str = "F32") -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+
+
+def test_a_header_is_what_safetensors_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    weights = {
+        "w": torch.zeros(2, 3),
+        "b": torch.zeros(4, dtype=torch.float16),
+        "n": torch.zeros(()),
+        "e": torch.zeros(0, 2),
+    }
+    save_file(weights, path, {"by": "us"})
+    found = weights_header(path)
+    assert {"by": "us"} == found.metadata
+    assert {"w": (2, 3), "b": (4,), "n": (), "e": (0, 2)} == {
+        name: entry.shape for name, entry in found.tensors.items()
+    }
+    assert Entry("F16", (4,), 8, path) == found.tensors["b"]
+    assert [("F32", 28), ("F16", 8)] == list(bytes_by_type(found.tensors))
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "length", "words"),
+    [
+        ({"w": tensor(0, 8, [2])}, b"\0" * 4, None, "its tensors take 8 bytes, but 4 are there"),
+        ({"w": tensor(0, 8, [2]), "v": tensor(4, 8, [1])}, b"\0" * 8, None, "its tensors overlap at byte 4"),
+        ({"w": tensor(4, 8, [1])}, b"\0" * 8, None, "its tensors leave a gap at byte 0"),
+        ({"w": tensor(0, 8, [3])}, b"\0" * 8, None, '"w", F32 [3], does not take the 8 bytes it is given'),
+        ({"w": tensor(0, 8, [-2])}, b"\0" * 8, None, '"w" has no sound shape or place'),
+        ({"w": tensor(0, 8, [True, 2])}, b"\0" * 8, None, '"w" has no sound shape or place'),
+        ({"w": tensor(0, 8, [2], "F31")}, b"\0" * 8, None, "\"w\" is of the unknown type 'F31'"),
+        ({"w": {"dtype": "F32"}}, b"", None, "no 'shape'"),
+        ({"w": tensor(0, 8, [1] * 9)}, b"\0" * 8, None, '"w" has no sound shape or place'),
+        ({"w": 3, "v": []}, b"", None, "damaged header"),
+        (b"[]", b"", None, "it is no object"),
+        (b"{", b"", None, "damaged header"),
+        (b"[" * 100_000, b"", None, "damaged header"),
+        (b"{}", b"", 2**40, "cut off or no safetensors file: it has 10 bytes"),
+        (b"", b"", 0, "damaged header"),
+    ],
+)
+def test_what_is_wrong_is_told(header: object, data: bytes, length: int | None, words: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "bad.safetensors", header, data, length)
+    with pytest.raises(ModelError) as caught:
+        weights_header(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n    fetch it again" in str(caught.value)
+
+
+def test_a_header_of_two_gigabytes_is_not_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "huge.safetensors", b"{", length=2**31)
+    with open(path, "r+b") as file:
+        file.truncate(2**31 + 100)  # sparse
+    began = time.process_time()
+    with pytest.raises(ModelError, match=f"at most {LONGEST:,} are read"):
+        weights_header(path)
+    assert time.process_time() - began < 0.1
+
+
+@pytest.mark.parametrize("name", ["a.ckpt", "a.safetensors"])
+def test_pickles_are_refused_by_name_and_by_content(name: str, tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(1)}, tmp_path / name)
+    with pytest.raises(ModelError, match="is a pickled checkpoint; those are refused"):
+        weights_header(tmp_path / name)
+
+
+def test_seven_gigabytes_are_known_by_their_header_alone(tmp_path: Path) -> None:
+    rows = {
+        f"model.diffusion_model.{at}.weight": tensor(at * 4_000_000, (at + 1) * 4_000_000, [1000, 1000])
+        for at in range(1750)
+    }
+    path = written(tmp_path / "big.safetensors", rows)
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size + 7_000_000_000)  # sparse
+    began = time.process_time()
+    found = weights_header(path)
+    assert time.process_time() - began < 0.05
+    assert 7_000_000_000 == sum(entry.bytes for entry in found.tensors.values())
+
+
+@pytest.fixture
+def sharded(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for at, name in enumerate("ab"):
+        save_file({name: torch.zeros(2)}, folder / f"model-{at}.safetensors")
+    index(folder, {"a": "model-0.safetensors", "b": "model-1.safetensors"})
+    return folder
+
+
+def index(folder: Path, names: object) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+
+
+def test_shards_are_one_checkpoint(sharded: Path) -> None:
+    (sharded / "config.json").write_text('{"_class_name": "X"}')
+    found = read_checkpoint(sharded)
+    assert {"a": (2,), "b": (2,)} == found.shapes
+    assert {"_class_name": "X"} == found.config
+    assert ["config.json", "model.safetensors.index.json", "model-0.safetensors", "model-1.safetensors"] == [
+        file.name for file in found.files
+    ]
+
+
+def test_what_is_wrong_with_shards_is_told(sharded: Path) -> None:
+    def refused(words: str) -> None:
+        with pytest.raises(ModelError, match=words):
+            read_checkpoint(sharded)
+
+    index(sharded, {"a": "model-0.safetensors", "b": "../model-1.safetensors"})
+    refused("names the shard .*which is no safetensors file beside it")
+    index(sharded, {"a": "model-0.safetensors"})
+    refused("holds several models")  # a file that no index names could be meant as well
+    index(sharded, {"a": "model-0.safetensors", "b": "model-1.safetensors", "c": "model-1.safetensors"})
+    refused("model-1.safetensors does not hold what model.safetensors.index.json says: missing c")
+    index(sharded, {"a": "model-0.safetensors", "b": "model-2.safetensors"})
+    refused("lacks 1 of its 2 shards: model-2.safetensors\n    fetch these files into the folder")
+    index(sharded, ["a"])
+    refused("has no weight_map")
+    index(sharded, {"a": "model-0.safetensors", "b": "model-1.safetensors"})
+    whole = (sharded / "model-1.safetensors").read_bytes()
+    (sharded / "model-1.safetensors").write_bytes(whole[:-1])
+    refused("model-1.safetensors has a damaged header: its tensors take 8 bytes, but 7 are there")
+
+
+def test_variants_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    with pytest.raises(ModelError, match="there is nothing of the kind"):
+        read_checkpoint(folder)
+    torch.save({}, folder / "model.bin")
+    with pytest.raises(ModelError, match=r"only pickled ones \(model.bin\)"):
+        read_checkpoint(folder)
+    save_file({"a": torch.zeros(1)}, folder / "model.fp16.safetensors")
+    assert (1,) == read_checkpoint(folder).shapes["a"]
+    save_file({"a": torch.zeros(2)}, folder / "model.non_ema.safetensors")
+    with pytest.raises(ModelError, match='has no "plain" weights, but fp16, non_ema'):
+        read_checkpoint(folder)
+    assert (2,) == read_checkpoint(folder, variant="non_ema").shapes["a"]
+    save_file({"a": torch.zeros(3)}, folder / "model.safetensors")
+    assert (3,) == read_checkpoint(folder).shapes["a"]
