@@ -1,5 +1,5 @@
 # Each verb is an ordinary command that people also type.
-.PHONY: check test tiny slow gpu bench docs versions pictures aot aot36
+.PHONY: check test tiny slow gpu bench parity docs versions pictures aot aot36
 
 check:     ; ruff check . && ruff format --check . && mypy
 test:      ; pytest
@@ -7,6 +7,7 @@ tiny:      ; pytest tests/test_tiny.py
 slow:      ; pytest -m slow
 gpu:       ; pytest -m gpu
 bench:     ; for name in engine plan kernels sampling; do python benchmarks/$$name.py || exit 1; done
+parity:    ; pip install -q -e ".[parity]" && pytest tests/parity
 docs:      ; nodeflow docs --out docs/reference
 versions:  ; python tests/test_versions.py
 pictures:  ; python docs/pictures.py
