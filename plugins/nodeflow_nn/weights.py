@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,9 +69,23 @@ def save_weights(
         "config": json.dumps(dataclasses.asdict(config), sort_keys=True),
         "provenance": json.dumps(dict(provenance), sort_keys=True),
     }
+    write_tensors(path, state, metadata)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write safetensors whole or not at all, to be read by whoever may read what is written here.
+
+    safetensors by itself lets nobody but the owner read: a server could not use what a person trained.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    save_file(state, partial, metadata)
-    os.replace(partial, path)
+    try:
+        partial.touch()
+        usual = stat.S_IMODE(partial.stat().st_mode)
+        save_file(dict(tensors), partial, None if metadata is None else dict(metadata))
+        partial.chmod(usual)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> Header:

@@ -1,13 +1,12 @@
 """What was measured of a model, written into its file and onto its card."""
 
 import json
-import os
 from typing import Annotated, Any, NamedTuple
 
-from nodeflow_nn.weights import read_header
+from nodeflow_nn.weights import read_header, write_tensors
 from pydantic import Field
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from nodeflow import QUIET, Context, SavedFile, Table, Ui, find_weights, node, weights_identity
 from nodeflow_train.card import card
@@ -47,9 +46,7 @@ def attest(
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() | {"provenance": json.dumps(provenance, sort_keys=True)}
     target = ctx.write(f"{name}.safetensors")
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    save_file(load_file(path), partial, metadata)
-    os.replace(partial, target)
+    write_tensors(target, load_file(path), metadata)
     beside = target.with_suffix(".md")
     beside.write_text(card(target), encoding="utf-8")
     return Attested(str(target.resolve()), [SavedFile.at(file.resolve()) for file in (target, beside)])

@@ -1,14 +1,13 @@
 """Latents and captions computed once: a safetensors file of fp16 latents and token numbers."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from nodeflow_nn.weights import write_tensors
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 Pictures = Callable[[int], Tensor]
@@ -85,10 +84,8 @@ def prepare(
         if regions is not None:
             maps.append((regions(index) * 255).round().to(torch.uint8))
         yield index + 1
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     held = {"latents": torch.cat(latents), "ids": torch.cat(ids)}
-    save_file(held | ({"regions": torch.cat(maps)} if maps else {}), partial)
-    os.replace(partial, path)
+    write_tensors(path, held | ({"regions": torch.cat(maps)} if maps else {}))
 
 
 def load_prepared(*paths: Path) -> Prepared:

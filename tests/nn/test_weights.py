@@ -6,7 +6,7 @@ import pytest
 import torch
 from nodeflow_codebooks.autoencoder import Autoencoder, AutoencoderConfig
 from nodeflow_diffusion.unet import UNet, UNetConfig
-from nodeflow_nn.weights import from_config, load_weights, read_header, save_weights
+from nodeflow_nn.weights import from_config, load_weights, read_header, save_weights, write_tensors
 from nodeflow_text.encoder import TextEncoder, TextEncoderConfig
 from safetensors.torch import load_file, save_file
 
@@ -65,3 +65,17 @@ def test_refusals_name_the_keys(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, file)
     with pytest.raises(ValueError, match="no architecture, config, provenance"):
         load_weights(file, BUILDERS)
+
+
+def test_weights_are_for_whoever_may_read_other_files(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.touch()
+    write_tensors(tmp_path / "a.safetensors", {"x": torch.ones(2)})
+    assert other.stat().st_mode == (tmp_path / "a.safetensors").stat().st_mode
+
+
+def test_weights_that_cannot_be_written_leave_nothing_behind(tmp_path: Path) -> None:
+    shared = torch.ones(4)
+    with pytest.raises(RuntimeError, match="share memory"):
+        write_tensors(tmp_path / "a.safetensors", {"x": shared, "y": shared})
+    assert [] == list(tmp_path.iterdir())
