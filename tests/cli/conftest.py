@@ -106,7 +106,7 @@ def surroundings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The working directory, with a graph in it."""
     for name, value in environment(home).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(catalog, "PATIENCE", 600.0)  # the broken plugin is tried in each test, on a busy machine for long
+    monkeypatch.setattr(catalog, "PATIENCE", 600.0)  # the broken plugin is tried again in each test
     monkeypatch.setattr(sys, "path", [str(home / "site"), *sys.path])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY), "utf-8")
