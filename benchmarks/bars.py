@@ -14,7 +14,7 @@ COLOURS = (
     (158, 170, 184), (112, 136, 164), (196, 178, 150), (150, 178, 158), (38, 92, 176), (214, 106, 44), (122, 86, 156),
     (72, 148, 140),
 )  # fmt: skip
-OURS = {"op": 5, "auto": 5, "nodeflow": 5, "triton": 4}
+OURS = {"op": 5, "auto": 5, "nodeflow": 5, "ours, words read once": 5, "triton": 4, "ours": 4}
 """Colours that stay with a name; others go through the list in order, from the pale ones on."""
 FARTHEST = 4.0
 """Bars longer than so many times the line are cut, since one would flatten the rest; their ratio stands beside."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nodeflow.files import (
         CheckpointModel,
         FileModel,
+        Patch,
         checkpoint_identity,
         file_identity,
         find_checkpoint,
@@ -59,8 +60,8 @@ _HOMES = {
     "document": ("Document",),
     "errors": ("Cancelled", "GraphError", "ModelError", "NodeflowError", "PluginError", "RunError", "WorkerDied"),
     "files": (
-        "CheckpointModel", "FileModel", "checkpoint_identity", "file_identity", "find_checkpoint", "find_weights",
-        "weights_identity",
+        "CheckpointModel", "FileModel", "Patch", "checkpoint_identity", "file_identity", "find_checkpoint",
+        "find_weights", "weights_identity",
     ),
     "graph": ("Graph", "build"),
     "hooks": ("hook",),
@@ -100,6 +101,7 @@ __all__ = [
     "ModelError",
     "NodeflowError",
     "Objective",
+    "Patch",
     "PluginError",
     "Recipe",
     "RunError",

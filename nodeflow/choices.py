@@ -15,14 +15,17 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from nodeflow.errors import NodeflowError
 from nodeflow.folders import cache_folder
 
 FORMAT = 1
 LARGEST = 64 * 1024
 """Bytes of the longest file that is read; one of ten candidates takes two thousand."""
 KINDS = ("torch", "triton")
+Mode = Literal["torch", "triton", "auto"]
+MODES: tuple[Mode, ...] = ("torch", "triton", "auto")
 SOURCES = ("measured", "remembered", "rule", "capture")
 
 
@@ -73,6 +76,19 @@ class Remembered:
 
     key: Mapping[str, str]
     choice: Choice
+
+
+def mode() -> Mode:
+    """What `NODEFLOW_KERNELS` asks for; "auto" if it is not set.
+
+    Raises:
+        NodeflowError: it is none of torch, triton, auto.
+    """
+    asked = os.environ.get("NODEFLOW_KERNELS") or "auto"
+    for known in MODES:
+        if asked == known:
+            return known
+    raise NodeflowError(f"NODEFLOW_KERNELS is {asked!r}, but expected one of {', '.join(MODES)}")
 
 
 def choices_folder() -> Path:
@@ -147,7 +163,7 @@ def _read(path: Path) -> Remembered:
         if "operation" not in key:
             raise ValueError("a key without an operation")
         return Remembered(key, _choice(told["choice"]))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
 
 
@@ -179,6 +195,7 @@ def _text(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float | None:
-    if value is not None and not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and math.isfinite(value) and value > 0):
         raise ValueError(f"{value!r} where seconds should be")
     return None if value is None else float(value)

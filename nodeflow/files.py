@@ -219,10 +219,36 @@ class CheckpointModel(Model):
         Raises:
             ModelError: it is gone, or no longer what it was when the graph looked at it.
         """
-        found = find_checkpoint(self.name, part=self.part)
-        if checkpoint_identity(found) != self.digest:
-            raise ModelError(f"{found.path} has changed since the graph looked at it\n    run the graph again")
-        return found
+        return _unchanged(self.name, self.digest, self.part)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A file that changes a model's weights, such as a LoRA: of that name, with that content, and how strongly."""
+
+    name: str
+    digest: str
+    strength: float = 1.0
+
+    @classmethod
+    def named(cls, name: str, strength: float = 1.0, ctx: Context = QUIET) -> Patch:
+        """The file that a name means; failures as `find_checkpoint`."""
+        return cls(name, checkpoint_identity(find_checkpoint(name, ctx)), strength)
+
+    def checkpoint(self) -> Checkpoint:
+        """Its headers.
+
+        Raises:
+            ModelError: it is gone, or no longer what it was when the graph looked at it.
+        """
+        return _unchanged(self.name, self.digest, "")
+
+
+def _unchanged(name: str, digest: str, part: str) -> Checkpoint:
+    found = find_checkpoint(name, part=part)
+    if checkpoint_identity(found) != digest:
+        raise ModelError(f"{found.path} has changed since the graph looked at it\n    run the graph again")
+    return found
 
 
 def shipped_weights(plugin: str) -> tuple[Path, ...]:

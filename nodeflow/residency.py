@@ -137,13 +137,13 @@ class Residency:
                 hold(model)
             yield load
         finally:
-            passed = self.backend.mark(name)
             with self._changed:
-                for key in held & self._slots.keys():
-                    self._slots[key].passed = passed
                 self._pins.subtract(held)
                 self._pins = +self._pins
                 self.wake()
+                passed = self.backend.mark(name)  # last: it fails if the device is lost
+                for key in held & self._slots.keys():
+                    self._slots[key].passed = passed
 
     def load(self, model: Model, device: torch.device | str) -> Any:
         """The model's module on `device`, built there unless it is resident; others leave to make room.
@@ -165,8 +165,7 @@ class Residency:
                 slot.used = next(self._clock)
                 self._tell("reused", key, slot.bytes)
         if not slot.ready:
-            self._let_go(leaving)
-            self._build(key, slot, lambda build: self.retrying(build, key.device), None)
+            self._build(key, slot, leaving, lambda build: self.retrying(build, key.device), None)
         self.backend.follow(slot.arrival, key.device)
         return slot.module
 
@@ -193,20 +192,21 @@ class Residency:
                 return False
             left = [self._evict(other) for other in leaving]
             slot = self._slots[key] = _Slot(model.size, next(self._clock), ahead=True)
-        self._let_go(left)
-        self._build(key, slot, lambda build: build(), stopped)
+        self._build(key, slot, left, lambda build: build(), stopped)
         return True
 
     def _build(
-        self, key: _Key, slot: _Slot, attempt: Callable[[Callable[[], Any]], Any], stopped: Callable[[], bool] | None
-    ) -> None:
-        """Fills a slot that was reserved, or takes it away."""
+        self, key: _Key, slot: _Slot, leaving: list[_Slot], attempt: Callable[[Callable[[], Any]], Any],
+        stopped: Callable[[], bool] | None,
+    ) -> None:  # fmt: skip
+        """Fills a slot that was reserved once those that leave for it are gone, or takes it away."""
 
         def build() -> Any:
             with self.backend.copying(key.device, stopped) as arrival:
                 return key.model.build(key.device), arrival
 
         try:
+            self._let_go(leaving)
             module, arrival = attempt(build)
         except BaseException:
             with self._changed:

@@ -1,4 +1,8 @@
-"""Every file in graphs/ opens, checks, round-trips to the same bytes, and runs on the weights that are shipped."""
+"""Every file in graphs/ opens, checks, round-trips to the same bytes, and runs on the weights that are shipped.
+
+Those in graphs/stable_diffusion are for weights that other people publish and nodeflow does not ship: they have no
+picture beside them, and without the weights they say what is missing. tests/stable_diffusion runs each on tiny models.
+"""
 
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from nodeflow.graph import build
 
 ROOT = Path(__file__).parents[1]
 GRAPHS = sorted((ROOT / "graphs").rglob("*.json"))
+FOREIGN = [path for path in GRAPHS if path.parent.name == "stable_diffusion"]
 SHORT = {"steps": 2, "count": 4, "pictures": 64, "batch": 4}
 """Parameters that make a run short where the graph has them."""
 
@@ -49,7 +54,10 @@ def worker(tmp_path_factory: pytest.TempPathFactory):
         yield started
 
 
-@pytest.mark.parametrize("path", [path for path in GRAPHS if path.parent.name != "train"], ids=name)
+RUN = [path for path in GRAPHS if path.parent.name != "train" and path not in FOREIGN]
+
+
+@pytest.mark.parametrize("path", RUN, ids=name)
 def test_an_example_runs(path: Path, worker: Worker, tmp_path: Path) -> None:
     document = parse(path.read_text("utf-8"), str(path))
     short = {parameter: SHORT[parameter] for parameter in document.parameters if parameter in SHORT}
@@ -58,3 +66,29 @@ def test_an_example_runs(path: Path, worker: Worker, tmp_path: Path) -> None:
     delivered = [event for event in events if event["event"] == "delivered"]
     assert set(document.outputs) == {event["output"] for event in delivered}
     assert all(Path(file).stat().st_size for event in delivered for file in event["paths"])
+
+
+@pytest.fixture(scope="module")
+def without_models(tmp_path_factory: pytest.TempPathFactory):
+    """A worker that sees none of the models that this computer's user may have."""
+    nowhere = tmp_path_factory.mktemp("nowhere")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("NODEFLOW_MODELS", "XDG_DATA_HOME", "HF_HUB_CACHE"):
+            patch.setenv(variable, str(nowhere))
+        patch.chdir(nowhere)
+        with Worker() as started:
+            yield started
+
+
+@pytest.mark.parametrize("path", FOREIGN, ids=name)
+def test_an_example_for_weights_of_others_says_which_are_missing(
+    path: Path, without_models: Worker, tmp_path: Path
+) -> None:
+    assert not path.with_suffix(".png").exists(), "there are no weights that could have made it"
+    document = parse(path.read_text("utf-8"), str(path))
+    loader = next(node for node, entry in document.nodes.items() if entry.type == "diffusion.load_checkpoint")
+    events = list(without_models.run(document, folder=path.parent, out=tmp_path, cache=False, until=loader))
+    (failed,) = (event for event in events if event["event"] == "failed")
+    assert loader == failed["node"]
+    assert f'no model "{document.nodes[loader].inputs["model"]}"' in failed["message"]
+    assert "put the file into one of these folders" in failed["message"]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import nodeflow.cli.output as output
-from nodeflow.choices import Choice, Choices, Remembered, choices_folder
+from nodeflow.choices import Choice, Choices, Remembered, choices_folder, mode
 from nodeflow.cli.checking import JSON_OPTION
 
 NOTHING = """\
@@ -17,6 +17,7 @@ nothing was measured yet
 
 def kernels(as_json: Annotated[bool, JSON_OPTION] = False) -> None:
     """List the implementations that were chosen for operations on a GPU, why, and by how much."""
+    mode()  # a wrong word is told here as well
     remembered = Choices(choices_folder())
     found, unreadable = [], []
     for item in remembered.all():
@@ -42,9 +43,8 @@ def _tell(item: Remembered) -> None:
     about = ", ".join(key.get(part, "") for part in ("arguments", "arch"))
     output.say(f"{output.bold(choice.operation)}  {output.dim(about)}")
     output.say(output.wrapped(f"{choice.implementation}: {choice.reason}", 2, output.width()))
-    mode = key.get("mode", "auto")
-    if mode != "auto":
-        output.say(f"  under NODEFLOW_KERNELS={mode}")
+    if (asked := key.get("mode", "auto")) != "auto":
+        output.say(f"  under NODEFLOW_KERNELS={asked}")
     output.table(_figures(choice), right=(1,), indent=4)
 
 

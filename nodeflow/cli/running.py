@@ -14,6 +14,7 @@ import typer
 
 import nodeflow.cli.output as output
 from nodeflow.catalog import open_catalog
+from nodeflow.choices import mode
 from nodeflow.cli.keeping import unkept
 from nodeflow.cli.opening import name_for, survey_graph, with_seed, with_settings
 from nodeflow.cli.reports import Report, report_for
@@ -55,6 +56,7 @@ def run(
 
     What was computed before is taken from the cache. Ctrl+C stops after the present step; twice stops at once.
     """
+    mode()  # a wrong word is told before a GPU meets it
     if not no_cache and (trouble := trouble_with(results_folder())):
         output.warn(unkept(trouble))
     memory = None if vram is None else size_of(vram)

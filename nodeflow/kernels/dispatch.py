@@ -6,7 +6,6 @@ better left to torch, and a choice within the noise would change from machine to
 
 from __future__ import annotations
 
-import os
 import statistics
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from nodeflow.choices import Choice, Choices, Rival, choices_folder
-from nodeflow.errors import NodeflowError
+from nodeflow.choices import Choice, Choices, Mode, Rival, choices_folder, mode
 from nodeflow.kernels.timing import Accelerator
 
 Kind = Literal["torch", "triton"]
-Mode = Literal["torch", "triton", "auto"]
-MODES: tuple[Mode, ...] = ("torch", "triton", "auto")
 AHEAD = 1.02
 ROUNDS = 7
 """Interleaved rounds of which the median counts: a clock that drifts hurts all candidates alike."""
@@ -108,7 +104,7 @@ class Dispatcher:
         asked, arch = mode(), self.device.arch(arguments)
         rivals = [_looked_at(candidate, arguments) for candidate in operation.candidates]
         if arch is None:
-            return _settled(operation, _first(rivals, "torch"), rivals, CPU_RULE, "rule")
+            return _settled(operation, _first(rivals, "torch"), rivals, _torchs_own(arguments), "rule")
         considered, rule = _considered(rivals, asked)
         if len(considered) == 1:
             return _settled(operation, considered[0], rivals, rule, "rule")
@@ -175,17 +171,10 @@ class Dispatcher:
         ], fleeting
 
 
-def mode() -> Mode:
-    """What `NODEFLOW_KERNELS` asks for; "auto" if it is not set.
-
-    Raises:
-        NodeflowError: it is none of torch, triton, auto.
-    """
-    asked = os.environ.get("NODEFLOW_KERNELS") or "auto"
-    for known in MODES:
-        if asked == known:
-            return known
-    raise NodeflowError(f"NODEFLOW_KERNELS is {asked!r}, but expected one of {', '.join(MODES)}")
+def _torchs_own(arguments: tuple[Any, ...]) -> str:
+    """Why torch computes on a device without fused kernels."""
+    place = next((value.device.type for value in arguments if hasattr(value, "device")), "cpu")
+    return CPU_RULE if place == "cpu" else f"tensors on {place} are always computed by torch"
 
 
 def _looked_at(candidate: Candidate, arguments: tuple[Any, ...]) -> Rival:

@@ -10,9 +10,19 @@ from nodeflow import hook
 def register_nodes() -> Sequence[Callable[..., Any]]:
     """All nodes of this plugin."""
     from nodeflow_diffusion import (  # deferred: training imports the mathematics alone
+        adapter_nodes,
+        checkpoint_nodes,
         nodes,
         sampling_nodes,
+        threshold_nodes,
         training_nodes,
     )
 
-    return [*nodes.NODES, *sampling_nodes.NODES, *training_nodes.TRAINING_NODES]
+    return [
+        *nodes.NODES,
+        *checkpoint_nodes.CHECKPOINT_NODES,
+        *adapter_nodes.ADAPTER_NODES,
+        *sampling_nodes.NODES,
+        *threshold_nodes.THRESHOLD_NODES,
+        *training_nodes.TRAINING_NODES,
+    ]

@@ -1,5 +1,6 @@
 """Guidance: how two estimates of a picture become one."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,21 @@ class Estimates(NamedTuple):
     scale: float
 
 
+class Learned(NamedTuple):
+    """An estimate, and the variance of a step as the network learnt it: denoisers with a learned variance give this.
+
+    share: as x, 0..1, where the logarithm of the variance of q(x_s | x_t) lies between its bounds: 0 at that of
+    q(x_s | x_t, x_0), 1 at that of q(x_t | x_s) (Nichol and Dhariwal 2021, eq. 15). Only `samplers.ddpm` reads it.
+    """
+
+    x_0: Tensor | Estimates
+    share: Tensor
+
+
+Found = Tensor | Estimates | Learned
+"""What a denoiser gives a sampler."""
+
+
 def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     """The guided estimate u + scale (c - u) (Ho and Salimans 2022, eq. 6, with scale = 1 + w); shapes as given.
 
@@ -22,9 +38,64 @@ def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return torch.lerp(unconditional, conditional, scale)
 
 
-def whole(x_0: Tensor | Estimates) -> Tensor:
+def edited(full: Tensor, picture: Tensor, none: Tensor, text_scale: float, picture_scale: float) -> Tensor:
+    """Guidance of two scales (Brooks et al. 2022, eq. 3); shapes as given.
+
+    Args:
+        full: the estimate for text and picture.
+        picture: for the picture alone.
+        none: for neither.
+        text_scale: how far from the second to the first.
+        picture_scale: how far from the third to the second.
+    """
+    return none + picture_scale * (picture - none) + text_scale * (full - picture)
+
+
+def whole(x_0: Found) -> Tensor:
     """The estimate that is meant, in the shape of each."""
+    if isinstance(x_0, Learned):
+        x_0 = x_0.x_0
     return guided(*x_0) if isinstance(x_0, Estimates) else x_0
+
+
+def changed(found: Found, change: Callable[[Tensor], Tensor]) -> Tensor | Learned:
+    """What was found with another estimate; the variance stays."""
+    x_0 = change(whole(found))
+    return Learned(x_0, found.share) if isinstance(found, Learned) else x_0
+
+
+def thresholded(x_0: Tensor, quantile: float, bound: float = 1.0, largest: float = float("inf")) -> Tensor:
+    """Dynamic thresholding (Saharia et al. 2022, section 2.3): x_0 [B, ...] held within -bound..bound.
+
+    Of each picture the values beyond its quantile of |x_0| are cut, and the rest scaled down with it, if it is above
+    the bound; a quantile above `largest` counts as that.
+    """
+    # not torch.quantile, which takes 16 million numbers at most
+    ordered = x_0.abs().flatten(1).float().sort(1).values
+    place = quantile * (ordered.shape[1] - 1)
+    below = int(place)
+    s = torch.lerp(ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)], place - below)
+    s = s.clamp(bound, max(bound, largest)).reshape(-1, *[1] * (x_0.dim() - 1)).to(x_0)
+    return x_0.clamp(-s, s) * (bound / s)
+
+
+def halved(both: Tensor | Learned) -> tuple[Tensor | Learned, Tensor | Learned]:
+    """What was found for twice the pictures, as that of the first half and that of the second."""
+    if not isinstance(both, Learned):
+        first, second = both.chunk(2)
+        return first, second
+    (first, second), shares = whole(both).chunk(2), both.share.chunk(2)
+    return Learned(first, shares[0]), Learned(second, shares[1])
+
+
+def paired(conditional: Found, unconditional: Found, scale: float, rescale: float = 0.0) -> Found:
+    """Both estimates for guidance; of a learned variance, that of the condition (Nichol et al. 2021, as published).
+
+    rescale: share of the spread that is brought back; above 0 the two are made one at once.
+    """
+    pair = Estimates(whole(conditional), whole(unconditional), scale)
+    x_0 = rescaled(guided(*pair), pair.conditional, rescale) if rescale else pair
+    return Learned(x_0, conditional.share) if isinstance(conditional, Learned) else x_0
 
 
 def rescaled(x_0: Tensor, conditional: Tensor, share: float) -> Tensor:

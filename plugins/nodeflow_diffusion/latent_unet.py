@@ -12,6 +12,8 @@ from nodeflow.kernels import attention, geglu, group_norm_act
 
 Reading = tuple[tuple[Tensor, Tensor], ...]
 """What the network reads of a prompt: for each cross-attention, in order, its keys and its values [B, heads, L, d]."""
+Residuals = tuple[Tensor, ...]
+"""What a ControlNet adds: to each skip, in the order in which the encoder makes them, and last to the middle."""
 
 
 @dataclass(frozen=True)
@@ -171,12 +173,15 @@ class Level(nn.Module):
         self.resize = nn.Conv2d(width, width, 3, stride, padding=1) if stride else None
 
 
-class LatentUNet(nn.Module):
-    """Encoder, middle and decoder with skips, told of time and words (Rombach et al. 2022; Podell et al. 2023).
+class Encoder(nn.Module):
+    """The first half of the U-Net, which a ControlNet has as well, told of time and words.
 
     All linear layers that read the time are one, `times`, and all keys and values of the words are one, `words`: the
-    slices stand in the order in which the blocks use them.
+    slices stand in the order in which the blocks use them. A subclass makes them by `tell`, once it has all its blocks.
     """
+
+    times: nn.Linear
+    words: nn.Linear
 
     def __init__(self, config: LatentUNetConfig) -> None:
         super().__init__()
@@ -185,22 +190,26 @@ class LatentUNet(nn.Module):
         self.time = perceptron(widths[0], time_width)
         self.vector = perceptron(config.vector_width, time_width) if config.vector_width else None
         self.first = nn.Conv2d(config.channels_in, widths[0], 3, padding=1)
-        down, up = levels(config)
-        last = len(widths) - 1
+        down, _ = levels(config)
         self.down = nn.ModuleList(
-            Level(channels, level, config, stride=2 if level < last else None) for level, channels in enumerate(down)
+            Level(channels, level, config, stride=2 if level < len(widths) - 1 else None)
+            for level, channels in enumerate(down)
         )
         self.middle = Middle(config)
-        self.up = nn.ModuleList(
-            Level(channels, last - place, config, stride=1 if place < last else None)
-            for place, channels in enumerate(up)
-        )
-        self.norm = NormAct(widths[0], config.groups)
-        self.last = nn.Conv2d(widths[0], config.channels_out, 3, padding=1)
+
+    def tell(self) -> None:
+        """Makes the layers from which all blocks there are get the time and the words."""
         self.shift_widths = [module.width for module in self.modules() if isinstance(module, Residual)]
         self.readers = [(module.width, module.heads) for module in self.modules() if isinstance(module, Block)]
-        self.times = nn.Linear(time_width, sum(self.shift_widths))
-        self.words = nn.Linear(config.context_width, 2 * sum(width for width, _ in self.readers), bias=False)
+        self.times = nn.Linear(4 * self.config.widths[0], sum(self.shift_widths))
+        self.words = nn.Linear(self.config.context_width, 2 * sum(width for width, _ in self.readers), bias=False)
+
+    def told(
+        self, t: Tensor, context: Tensor | Reading, vector: Tensor | None
+    ) -> tuple[Iterator[Tensor], Iterator[tuple[Tensor, Tensor]]]:
+        """For each residual block its shift, and for each transformer block its keys and values."""
+        shifts = iter(self.times(F.silu(self._told(t, vector))).split(self.shift_widths, 1))
+        return shifts, iter(self.read(context) if isinstance(context, Tensor) else context)
 
     def read(self, context: Tensor) -> Reading:
         """What the network reads of a prompt, once for all steps; `forward` takes it in the context's place.
@@ -217,20 +226,17 @@ class LatentUNet(nn.Module):
             for keys, values in [heads_of(part, 2, heads)]
         )
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor | Reading, vector: Tensor | None = None) -> Tensor:
-        """Prediction for noisy latents.
-
-        Args:
-            x: [B, channels_in, H, W], of any memory format.
-            t: [B] steps 0..999; fractions are steps in between.
-            context: [B, L, context_width] words, or what `read` gave for them.
-            vector: [B, vector_width], if the network takes one; see `size_vector`.
-
-        Returns: [B, channels_out, H, W], channels last.
-        """
-        shifts = iter(self.times(F.silu(self._told(t, vector))).split(self.shift_widths, 1))
-        words = iter(self.read(context) if isinstance(context, Tensor) else context)
+    def encoded(
+        self,
+        x: Tensor,
+        shifts: Iterator[Tensor],
+        words: Iterator[tuple[Tensor, Tensor]],
+        hint: Tensor | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
+        """The skips and the middle of x [B, channels_in, H, W]; `hint` [B, widths[0], H, W] is added to the first."""
         h = self.first(x.contiguous(memory_format=torch.channels_last))
+        if hint is not None:
+            h = h + hint
         skips = [h]
         for level in self.down:
             for stage in level.stages:  # type: ignore[union-attr]
@@ -239,15 +245,7 @@ class LatentUNet(nn.Module):
             if level.resize is not None:
                 h = level.resize(h)  # type: ignore[operator]
                 skips.append(h)
-        h = self.middle(h, shifts, words)
-        for level in self.up:
-            for stage in level.stages:  # type: ignore[union-attr]
-                h = stage(torch.cat([h, skips.pop()], 1), shifts, words)
-            if level.resize is not None:
-                # to the size of the next skip: an odd side was halved upwards
-                h = level.resize(F.interpolate(h, skips[-1].shape[2:], mode="nearest"))  # type: ignore[operator]
-        y: Tensor = self.last(self.norm(h))
-        return y
+        return skips, self.middle(h, shifts, words)
 
     def _told(self, t: Tensor, vector: Tensor | None) -> Tensor:
         """[B, 4 widths[0]]: the time, and the vector if there is one."""
@@ -257,6 +255,55 @@ class LatentUNet(nn.Module):
         waves = timestep_embedding(t, self.config.widths[0]).to(self.times.weight.dtype)
         time: Tensor = self.time(waves)
         return time if self.vector is None else time + self.vector(vector)
+
+
+class LatentUNet(Encoder):
+    """Encoder, middle and decoder with skips, told of time and words (Rombach et al. 2022; Podell et al. 2023)."""
+
+    def __init__(self, config: LatentUNetConfig) -> None:
+        super().__init__(config)
+        _, up = levels(config)
+        last = len(config.widths) - 1
+        self.up = nn.ModuleList(
+            Level(channels, last - place, config, stride=1 if place < last else None)
+            for place, channels in enumerate(up)
+        )
+        self.norm = NormAct(config.widths[0], config.groups)
+        self.last = nn.Conv2d(config.widths[0], config.channels_out, 3, padding=1)
+        self.tell()
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor | Reading,
+        vector: Tensor | None = None,
+        residuals: Residuals | None = None,
+    ) -> Tensor:
+        """Prediction for noisy latents.
+
+        Args:
+            x: [B, channels_in, H, W], of any memory format.
+            t: [B] steps 0..999; fractions are steps in between.
+            context: [B, L, context_width] words, or what `read` gave for them.
+            vector: [B, vector_width], if the network takes one; see `size_vector`.
+            residuals: what ControlNets add.
+
+        Returns: [B, channels_out, H, W], channels last.
+        """
+        shifts, words = self.told(t, context, vector)
+        skips, h = self.encoded(x, shifts, words)
+        if residuals is not None:
+            skips = [skip + more for skip, more in zip(skips, residuals[:-1], strict=True)]
+            h = h + residuals[-1]
+        for level in self.up:
+            for stage in level.stages:  # type: ignore[union-attr]
+                h = stage(torch.cat([h, skips.pop()], 1), shifts, words)
+            if level.resize is not None:
+                # to the size of the next skip: an odd side was halved upwards
+                h = level.resize(F.interpolate(h, skips[-1].shape[2:], mode="nearest"))  # type: ignore[operator]
+        y: Tensor = self.last(self.norm(h))
+        return y
 
 
 def levels(config: LatentUNetConfig) -> tuple[list[list[int]], list[list[int]]]:

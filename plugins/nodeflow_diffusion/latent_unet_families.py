@@ -16,28 +16,31 @@ mask and masked picture."""
 
 @dataclass(frozen=True)
 class Family:
-    """linear: its transformers' projections are linear layers, not 1x1 convolutions. predictions: of which a file does
-    not say which.
+    """linear: its transformers' projections are linear layers, not 1x1 convolutions. texts: the encoder whose words it
+    reads; "" if that is not known. predictions: of which a file does not say which. space: of its latents.
     """
 
     name: str
     config: LatentUNetConfig
     linear: bool = True
+    texts: str = ""
     predictions: tuple[Literal["eps", "v"], ...] = ("eps",)
+    space: str = "sd15"
 
 
 SD2 = LatentUNetConfig(context_width=1024, heads=(5, 10, 20, 20))
 FAMILIES = (
-    Family("sd1", LatentUNetConfig(), linear=False),
-    Family("sd2", SD2, predictions=("eps", "v")),
-    Family("sd2_unclip_l", replace(SD2, vector_width=1536), predictions=("v",)),
-    Family("sd2_unclip_h", replace(SD2, vector_width=2048), predictions=("v",)),
+    Family("sd1", LatentUNetConfig(), False, "CLIP ViT-L"),
+    Family("sd2", SD2, True, "CLIP ViT-H", ("eps", "v")),
+    Family("sd2_unclip_l", replace(SD2, vector_width=1536), True, "CLIP ViT-H", ("v",)),
+    Family("sd2_unclip_h", replace(SD2, vector_width=2048), True, "CLIP ViT-H", ("v",)),
     Family(
         "sdxl",
         LatentUNetConfig(
             widths=(320, 640, 1280), depths=(0, 2, 10), middle_depth=10, heads=(5, 10, 20), context_width=2048,
             vector_width=2816,
         ),
+        True, "CLIP ViT-L + CLIP ViT-bigG", space="sdxl",
     ),
     Family(
         "sdxl_refiner",
@@ -45,6 +48,7 @@ FAMILIES = (
             widths=(384, 768, 1536, 1536), depths=(0, 4, 4, 0), middle_depth=4, heads=(6, 12, 24, 24),
             context_width=1280, vector_width=2560,
         ),
+        True, "CLIP ViT-bigG", space="sdxl",
     ),
 )  # fmt: skip
 
@@ -88,6 +92,26 @@ def detect(shapes: Shapes) -> Found:
         f"this U-Net is none of {known_ones}: it has {told}, {'linear' if linear else 'convolutional'} projections\n"
         "    shapes do not tell its number of heads: name a diffusers folder, whose config.json does"
     )
+
+
+def known(shapes: Shapes, told: Mapping[str, Any]) -> Found:
+    """Which model it is: from a folder's config.json if that says anything, else as `detect` from shapes alone.
+
+    Raises:
+        ValueError: there is no latent U-Net among these, or one that ours is not; with what was found.
+    """
+    if "block_out_channels" not in told:
+        return detect(shapes)
+    measured, config = measure(shapes), from_diffusers(told)
+    task = TASKS.get(config.channels_in)
+    if task is None:
+        raise ValueError(f"it takes {config.channels_in} channels, but expected one of {', '.join(map(str, TASKS))}")
+    plain = replace(config, channels_in=4)
+    family = next((family for family in FAMILIES if family.config == plain), None)
+    if family is None:  # of sizes of its own: what its kin of those parts have
+        space = "sdxl" if told.get("addition_embed_type") else "sd15"
+        family = Family("of its own sizes", plain, measured.linear, predictions=("eps", "v"), space=space)
+    return Found(family, task, config, measured.layout, measured.prefix, measured.unclip)
 
 
 def measure(shapes: Shapes) -> Measured:

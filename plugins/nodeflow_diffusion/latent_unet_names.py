@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from nodeflow_diffusion.latent_unet import LatentUNet, Middle, Residual, Stage, Transformer
+from nodeflow_diffusion.latent_unet import Encoder, LatentUNet, Middle, Residual, Stage, Transformer
 
 Layout = Literal["ldm", "diffusers"]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -25,9 +25,12 @@ NETWORK = (
     Row("time.0", "time_embed.0", "time_embedding.linear_1"),
     Row("time.2", "time_embed.2", "time_embedding.linear_2"),
     Row("first", "input_blocks.0.0", "conv_in"),
+)
+ENDS = (
     Row("norm", "out.0", "conv_norm_out"),
     Row("last", "out.2", "conv_out"),
 )
+"""Of a whole U-Net; a ControlNet has none of these."""
 VECTOR = (
     Row("vector.0", "label_emb.0.0", "add_embedding.linear_1"),
     Row("vector.2", "label_emb.0.2", "add_embedding.linear_2"),
@@ -68,7 +71,7 @@ class Place(NamedTuple):
     theirs: str
 
 
-def places(unet: LatentUNet, layout: Layout) -> Iterator[Place]:
+def places(unet: Encoder, layout: Layout) -> Iterator[Place]:
     """All blocks and resampling convolutions, in the order in which they run."""
     ldm = layout == "ldm"
     yield from _way(unet.down, "down", "input_blocks" if ldm else "down_blocks", ldm, first=1)
@@ -81,7 +84,8 @@ def places(unet: LatentUNet, layout: Layout) -> Iterator[Place]:
     )
     for part, theirs in zip(("residual1", "transformer", "residual2"), names, strict=True):
         yield Place(getattr(middle, part), f"middle.{part}", theirs)
-    yield from _way(unet.up, "up", "output_blocks" if ldm else "up_blocks", ldm, first=0)
+    if isinstance(unet, LatentUNet):
+        yield from _way(unet.up, "up", "output_blocks" if ldm else "up_blocks", ldm, first=0)
 
 
 def _way(way: nn.ModuleList, ours: str, theirs: str, ldm: bool, first: int) -> Iterator[Place]:
@@ -116,7 +120,7 @@ def _at(theirs: str, level: int, kind: str, index: int) -> str:
     return f"{theirs}.{level}.{kind}.{index}"
 
 
-def sources(unet: LatentUNet, layout: Layout, *, prefix: str = "", unclip: bool = False) -> dict[str, tuple[str, ...]]:
+def sources(unet: Encoder, layout: Layout, *, prefix: str = "", unclip: bool = False) -> dict[str, tuple[str, ...]]:
     """By name of our tensor: the tensors that stand one above the other in it.
 
     Args:
@@ -133,7 +137,8 @@ def sources(unet: LatentUNet, layout: Layout, *, prefix: str = "", unclip: bool 
                 names = [f"{prefix}{name}.{leaf}" for name in theirs.split()]
                 found.setdefault(f"{ours}.{leaf}", []).extend(names)
 
-    for row in (*NETWORK, *((UNCLIP if unclip else VECTOR) if unet.vector is not None else ())):
+    vector = (UNCLIP if unclip else VECTOR) if unet.vector is not None else ()
+    for row in (*NETWORK, *(ENDS if isinstance(unet, LatentUNet) else ()), *vector):
         note(unet.get_submodule(row.ours), row.ours, getattr(row, layout))
     for module, ours, theirs in places(unet, layout):
         if isinstance(module, Residual):

@@ -67,3 +67,30 @@ def nearest_step(t_flow: Tensor, alphas_cumprod: Tensor) -> Tensor:
     alpha, sigma = alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()
     table = sigma / (alpha + sigma)
     return torch.argmin((t_flow.to(table)[:, None] - table[None]).abs(), 1)
+
+
+def step_between(t_flow: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The step of a variance-preserving table for each flow time: [B], a fraction where it lies between two.
+
+    Between two steps log(sigma / alpha) is taken to be a line, as samplers of Stable Diffusion do for levels that are
+    not the table's own; those give whole steps. Beyond the table's ends its ends are taken.
+    """
+    log_sigma = ((1 - alphas_cumprod) / alphas_cumprod).log() / 2
+    wanted = (t_flow / (1 - t_flow)).to(log_sigma).log()
+    above = torch.searchsorted(log_sigma, wanted).clamp(1, len(log_sigma) - 1)
+    low, high = log_sigma[above - 1], log_sigma[above]
+    step = above - 1 + ((wanted - low) / (high - low)).clamp(0, 1)
+    # noise alone lies infinitely far from the step before it
+    step = torch.where(wanted < log_sigma[-1], step, len(log_sigma) - 1)
+    # float32 tells neighbours apart to about a thousandth of a step
+    return torch.where((step - step.round()).abs() < 2e-3, step.round(), step)
+
+
+def learned_share(prediction: Tensor) -> tuple[Tensor, Tensor]:
+    """The prediction [B, C, H, W] and its share (`guidance.Learned`) of an output [B, 2 C, H, W] that learns both.
+
+    The second half, -1..1 where it has been trained, is the share of 0..1 doubled and moved (Nichol and Dhariwal 2021,
+    eq. 15, as they published it).
+    """
+    found, raw = prediction.chunk(2, 1)
+    return found, (raw + 1) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from nodeflow_nn.capture import captures_of
@@ -28,11 +28,11 @@ from nodeflow import (
     find_weights,
 )
 from nodeflow_diffusion.execution import Execution, levels
-from nodeflow_diffusion.guidance import Estimates, guided, rescaled, whole
+from nodeflow_diffusion.guidance import Found, Learned, changed, halved, paired
 from nodeflow_diffusion.prediction import Prediction, denoised, nearest_step
 from nodeflow_diffusion.readings import Readings
 from nodeflow_diffusion.schedules import ScheduleName, alphas_cumprod, betas
-from nodeflow_diffusion.text_recipes import joined, same_text_space, spread
+from nodeflow_diffusion.text_recipes import joined, repeated, same_text_space, same_widths, spread
 from nodeflow_diffusion.transformer import DiffusionTransformer, TransformerConfig
 from nodeflow_diffusion.unet import UNet, UNetConfig
 
@@ -74,7 +74,8 @@ class LatentDenoiser(Denoiser, Composition):
 
     prediction: what the network predicts. schedule: the variance-preserving schedule whose steps are its times; None
     for one that reads the time 0..1 of rectified flow. side: cells of the latents it can see; None for any. text_space:
-    what it shares with the text encoder trained with it; "" if its file does not tell.
+    what it shares with the text encoder trained with it; "" if its file does not tell. text_widths: of the words and of
+    the pooled text that it reads, the latter None if it reads none; None if its file does not tell.
     """
 
     network: Network
@@ -83,11 +84,18 @@ class LatentDenoiser(Denoiser, Composition):
     schedule: ScheduleName | None = None
     side: int | None = None
     text_space: str = ""
+    text_widths: tuple[int, int | None] | None = None
+    masks_words: ClassVar[bool] = True
+    """Whether its network leaves out the places of a text where no word stands."""
 
     @property
     def execution(self) -> Execution:
         """How the network is run."""
         return self.network.execution
+
+    def run_as(self, execution: Execution) -> LatentDenoiser:
+        """The same, its network run in another way."""
+        return replace(self, network=replace(self.network, execution=execution))
 
     @classmethod
     def named(cls, name: str, ctx: Context = QUIET) -> LatentDenoiser:
@@ -115,8 +123,10 @@ class LatentDenoiser(Denoiser, Composition):
                 f"{path} has {found.header.config.get('channels')} channels, but its space {space} has not"
             )
         network = Network(name, file_identity(path), found.bytes)
-        side, texts = found.header.config.get("grid"), found.header.text_space
-        return cls(network, space, kind, schedule if kind != "flow" else None, side, texts)
+        config, texts = found.header.config, found.header.text_space
+        words, pooled = config.get("context_width"), config.get("pooled_width")
+        read = None if words is None or pooled is None else (words, pooled)
+        return cls(network, space, kind, schedule if kind != "flow" else None, config.get("grid"), texts, read)
 
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma, condition) -> denoised`."""
@@ -160,19 +170,13 @@ class LatentDenoiser(Denoiser, Composition):
         return denoised(self.prediction, prediction, z, column(a, x), column(s, x))
 
     def _check(self, config: Any, x: Tensor, condition: TextEmbedding | None) -> None:
-        if condition is None or condition.pooled is None:
+        if condition is None:
             raise ValueError(
                 f'the denoiser "{self.network.name}" reads a text, but none is bound to it\n'
                 '    put diffusion.condition or diffusion.guide in front; the text "" stands for no wish'
             )
         same_text_space(condition, self)
-        widths = condition.tokens.shape[-1], condition.pooled.shape[-1]
-        wanted = config.context_width, config.pooled_width
-        if widths != wanted:
-            raise ValueError(
-                f'the denoiser "{self.network.name}" reads words of width {wanted}, but the text has {widths}\n'
-                "    encode the text with the encoder that was trained with this denoiser"
-            )
+        same_widths(condition, (config.context_width, config.pooled_width))
         if self.side is not None and x.shape[-2:] != (self.side, self.side):
             pixels, found = self.side * self.space.factor, [cells * self.space.factor for cells in x.shape[-2:]]
             raise ValueError(
@@ -206,9 +210,23 @@ class Around(Denoiser, Composition):
         return getattr(self.denoiser, "text_space", "")
 
     @property
+    def text_widths(self) -> tuple[int, int | None] | None:
+        """Likewise; None where they are not known."""
+        return getattr(self.denoiser, "text_widths", None)
+
+    @property
     def execution(self) -> Execution:
         """How the network inside is run."""
         return getattr(self.denoiser, "execution", AS_EVER)
+
+    @property
+    def masks_words(self) -> bool:
+        """That of the denoiser inside."""
+        return getattr(self.denoiser, "masks_words", True)
+
+    def joined(self, first: TextEmbedding, second: TextEmbedding) -> TextEmbedding:
+        """Two batches of texts as one, so that the network inside reads of each what it would by itself."""
+        return joined(first, second) if self.masks_words else joined(*repeated(first, second))
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,27 +276,29 @@ class LoadedGuidance:
         # the same tensors in every step: what a network made of a text serves until the last
         wanted, other = (cache(partial(spread, text)) for text in (recipe.positive, recipe.negative))
         self.wanted, self.other = wanted, other
-        self.both = cache(lambda count: joined(wanted(count), other(count)))  # without self: nothing held in a circle
+        join = recipe.joined
+        self.both = cache(lambda count: join(wanted(count), other(count)))  # without self: nothing held in a circle
 
-    def __call__(self, x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None
+    ) -> Tensor | Learned:
         """`(x, alpha, sigma) -> denoised`; what is bound stays bound."""
         del condition
-        return whole(self.estimates(x, alpha, sigma))
+        return changed(self.estimates(x, alpha, sigma), lambda x_0: x_0)
 
-    def estimates(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Tensor | Estimates:
+    def estimates(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Found:
         """The estimate, or the two of which guidance makes one."""
-        conditional: Tensor
+        conditional: Found
         if not self._acts(alpha, sigma):
             conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
             return conditional
         if self.recipe.execution.batch_guidance:
             both = self.inner(torch.cat([x, x]), twice(alpha), twice(sigma), self.both(len(x)))
-            conditional, unconditional = both.chunk(2)
+            conditional, unconditional = halved(both)
         else:
             conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
             unconditional = self.inner(x, alpha, sigma, self.other(len(x)))
-        pair = Estimates(conditional, unconditional, self.recipe.scale)
-        return rescaled(guided(*pair), conditional, self.recipe.rescale) if self.recipe.rescale else pair
+        return paired(conditional, unconditional, self.recipe.scale, self.recipe.rescale)
 
     def _acts(self, alpha: Scalar, sigma: Scalar) -> bool:
         recipe = self.recipe
@@ -305,14 +325,15 @@ class Masked(Around):
         """`(x, alpha, sigma, condition) -> denoised`."""
         inner = load(self.denoiser)
 
-        def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Tensor:
+        def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Found:
             for name, known in (("picture", self.original), ("mask", self.mask)):
                 if known.shape[-2:] != x.shape[-2:] or len(known) not in (1, len(x)):
                     raise ValueError(
                         f"the {name} to paint into is {list(known.shape)}, but the latent {list(x.shape)}\n"
                         "    wire the same latent into diffusion.inpaint and diffusion.sample"
                     )
-            return torch.lerp(self.original.to(x), inner(x, alpha, sigma, condition), self.mask.to(x))
+            found = inner(x, alpha, sigma, condition)
+            return changed(found, lambda x_0: torch.lerp(self.original.to(x), x_0, self.mask.to(x)))
 
         return denoise
 
@@ -326,7 +347,7 @@ def run_as(denoiser: Denoiser, execution: Execution) -> Denoiser:
     if isinstance(denoiser, Around):
         return replace(denoiser, denoiser=run_as(denoiser.denoiser, execution))
     if isinstance(denoiser, LatentDenoiser):
-        return replace(denoiser, network=replace(denoiser.network, execution=execution))
+        return denoiser.run_as(execution)
     cure = "its plugin decides that; leave diffusion.execution out"
     raise ValueError(f"how a {type(denoiser).__name__} is run cannot be chosen\n    {cure}")
 

@@ -2,38 +2,22 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import pairwise
 from math import hypot
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from nodeflow import QUIET, Autoencoder, Context, Denoiser, Image, Latent, Seed, Ui, node
-from nodeflow_diffusion.guidance import Estimates, slerp, whole
-from nodeflow_diffusion.levels import Level, Spacing, flow_levels, from_strength, schedule_levels
+from nodeflow_diffusion.guidance import Found, slerp, whole
+from nodeflow_diffusion.levels import End, Kind, Level, Schedule, Spacing, from_strength
+from nodeflow_diffusion.methods import Method, walk
 from nodeflow_diffusion.recipes import LoadedGuidance, same_space
-from nodeflow_diffusion.samplers import ddim, ddpm, euler
-from nodeflow_diffusion.schedules import alphas_cumprod, betas
+from nodeflow_diffusion.samplers import ddim_inversion
 
 Unit = Annotated[float, Field(ge=0, le=1), Ui("slider")]
-Kind = Literal["flow", "linear", "scaled_linear", "cosine"]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Which noise levels a sampler visits. spacing is of the 1000 steps of all but flow; shift is flow's."""
-
-    kind: Kind = "flow"
-    spacing: Spacing = "trailing"
-    shift: float = 1.0
-
-    def levels(self, steps: int) -> list[Level]:
-        """The steps + 1 levels, most noise first, the picture last."""
-        if self.kind == "flow":
-            return flow_levels(steps, self.shift)
-        return schedule_levels(alphas_cumprod(betas(self.kind)), steps, self.spacing)
 
 
 @node(category="diffusion/sampling")
@@ -41,17 +25,34 @@ def schedule(
     kind: Kind = "flow",
     spacing: Spacing = "trailing",
     shift: Annotated[float, Field(ge=0.01, le=100)] = 1.0,
+    rho: Annotated[float, Field(ge=0.1, le=100)] = 7.0,
+    offset: Annotated[int, Field(ge=0, le=999)] = 0,
+    end: End = "picture",
+    zero_snr: bool = False,
+    sections: Annotated[str, Field(max_length=200)] = "",
 ) -> Schedule:
     """Choose the noise levels that a sampler visits. Any denoiser can be sampled under any schedule.
 
+    What other programs call each of them is in docs/sampling.md.
+
     Args:
-        kind: flow goes straight from noise to picture; the others are the schedules of DDPM (linear), Stable
-            Diffusion (scaled_linear) and Improved DDPM (cosine), which end a little short of pure noise.
+        kind: flow goes straight from noise to picture; linear is the schedule of DDPM, scaled_linear that of Stable
+            Diffusion and cosine that of Improved DDPM, which end a little short of pure noise; edm goes from sigma 80
+            to 0.002, by spacing karras unless another curve is chosen.
         spacing: which of the 1000 levels are visited: trailing begins at the noisiest, leading ends at the cleanest,
-            linspace does both. Not used by flow.
+            linspace does both, linspace_exact as well but without rounding to whole levels; sgm_uniform begins at the
+            noisiest and leaves the cleanest out; lcm is for latent consistency models. karras takes short steps where
+            there is little noise, exponential even ones in the logarithm of the noise, polyexponential bends these by
+            rho. Not used by flow.
         shift: above 1 spends more of the steps where there is much noise. Used by flow only.
+        rho: how much karras and polyexponential bend; exponential is polyexponential with 1.
+        offset: of the levels of leading; Stable Diffusion's first samplers had 1.
+        end: picture takes the last step to the picture; first to the table's first level, a trace of noise left in.
+        zero_snr: stretch the schedule to begin with noise alone; for denoisers trained so, which predict v or flow.
+        sections: levels to visit instead of by spacing: "10,15,20" of three equal sections from the picture up,
+            "ddim25" by an even stride. Their sum is the number of steps that must be asked for.
     """
-    return Schedule(kind, spacing, shift)
+    return Schedule(kind, spacing, shift, rho, offset, end, zero_snr, sections)
 
 
 @node(category="diffusion/latent")
@@ -94,9 +95,10 @@ def sample(
     preview: Autoencoder | None = None,
     seed: Seed = 0,
     steps: Annotated[int, Field(ge=1, le=1000), Ui("slider")] = 20,
-    method: Literal["ddim", "ddpm", "euler"] = "ddim",
+    method: Method = "ddim",
     eta: Unit = 0.0,
     strength: Unit = 1.0,
+    churn: Annotated[float, Field(ge=0, le=1000)] = 0.0,
     *,
     ctx: Context = QUIET,
 ) -> Latent:
@@ -114,9 +116,14 @@ def sample(
         seed: of the first picture's noise.
         steps: more give finer detail and take longer.
         method: ddim is quick and always gives the same picture for a seed; ddpm adds fresh noise in every step and
-            wants many of them; euler follows the flow from noise to picture, in the same steps as ddim.
+            wants many of them; euler follows the flow from noise to picture, in the same steps as ddim;
+            euler_ancestral is ddpm under its other name; heun corrects each step by a second look, and takes twice as
+            long; plms and lms look back on up to four steps; dpmpp_2m looks back on one, good from 15 steps on;
+            dpmpp_2m_sde is that with fresh noise; unipc corrects itself without a second look, good from 8 steps on;
+            lcm is for consistency models, in 1 to 8 steps.
         eta: how much fresh noise ddim adds in each step; 1 is as much as ddpm.
         strength: how much of the latent is changed; 1 begins from noise alone and forgets it, 0 leaves it as it is.
+        churn: how much noise heun puts in and takes out again in all its steps (S_churn of EDM, 10 to 80); 0 for none.
     """
     same_space(latent, denoiser)
     start = latent.samples.to(ctx.device, torch.float32)
@@ -124,7 +131,8 @@ def sample(
         same_space(noise, denoiser)
         start = _as_many(start, noise.samples)
         noise = Latent(_as_many(noise.samples, start), noise.space)
-    pairs = from_strength((schedule or Schedule()).levels(steps), strength)
+    levels = schedule or Schedule()
+    pairs = from_strength(levels.levels(steps), strength)
     if not pairs:
         return Latent(start, latent.space)
     seeds = range(seed, seed + len(start))
@@ -132,21 +140,50 @@ def sample(
     x = _noised(start, drawn, pairs[0][0], strength)
     watched = _Watched(ctx.load(denoiser), x)
     walked = ctx.steps(pairs, preview=None if preview is None else _Preview(watched, ctx, preview))
-    result = _walk(method, eta, watched, x, walked, _FreshNoise(ctx, seeds, start.shape[1:]))
+    fresh = _FreshNoise(ctx, seeds, start.shape[1:])
+    straight = levels.kind == "flow"
+    result = walk(method, watched, x, walked, eta=eta, churn=churn / steps, straight=straight, noise=fresh)
+    return Latent(_sound(result).contiguous(), latent.space)
+
+
+@node(category="diffusion/sampling")
+def invert(
+    denoiser: Denoiser,
+    latent: Latent,
+    schedule: Schedule | None = None,
+    steps: Annotated[int, Field(ge=1, le=1000), Ui("slider")] = 20,
+    rounds: Annotated[int, Field(ge=1, le=100)] = 3,
+    *,
+    ctx: Context = QUIET,
+) -> Latent:
+    """Find the noise from which ddim makes a picture, to make it again with another text or in between two.
+
+    Wire it into `noise` of diffusion.sample, with the same schedule and steps, method ddim and eta 0. Guidance makes
+    the way back inexact: bind the text with diffusion.condition.
+
+    Args:
+        denoiser: with the text of the picture bound to it.
+        latent: the picture, encoded.
+        schedule: the noise levels on the way; those of rectified flow if not wired.
+        steps: the more, the nearer.
+        rounds: looks at each step, the first as inversion is mostly done; each further one brings the picture that is
+            made again nearer to this one, and takes as long.
+    """
+    same_space(latent, denoiser)
+    levels = (schedule or Schedule()).levels(steps)
+    pairs = [(less, more) for more, less in pairwise(levels)][::-1]
+    start = latent.samples.to(ctx.device, torch.float32)
+    found = ddim_inversion(ctx.load(denoiser), start, ctx.steps(pairs), rounds=rounds)
+    return Latent(_sound(found / hypot(*levels[0])).contiguous(), latent.space)
+
+
+def _sound(result: Tensor) -> Tensor:
     if not torch.isfinite(result).all():
         raise ValueError(
             "the denoiser gave values that are no numbers\n"
             "    its weights may be damaged; or guide less, or take more steps"
         )
-    return Latent(result.contiguous(), latent.space)
-
-
-def _walk(
-    method: str, eta: float, denoise: "_Watched", x: Tensor, steps: Iterable[tuple[Level, Level]], fresh: "_FreshNoise"
-) -> Tensor:
-    if method == "ddpm":
-        return ddpm(denoise, x, steps, noise=fresh)
-    return euler(denoise, x, steps) if method == "euler" else ddim(denoise, x, steps, eta=eta, noise=fresh)
+    return result
 
 
 def _noised(start: Tensor, drawn: Tensor, level: Level, strength: float) -> Tensor:
@@ -196,9 +233,9 @@ class _Watched:
 
     def __init__(self, denoise: Any, start: Tensor) -> None:
         self.denoise = denoise.estimates if isinstance(denoise, LoadedGuidance) else denoise
-        self.latest: Tensor | Estimates = start
+        self.latest: Found = start
 
-    def __call__(self, x: Tensor, alpha: float, sigma: float) -> Tensor | Estimates:
+    def __call__(self, x: Tensor, alpha: float, sigma: float) -> Found:
         self.latest = self.denoise(x, alpha, sigma)
         return self.latest
 
@@ -214,4 +251,4 @@ class _Preview:
         return Image(pixels.float())
 
 
-NODES = (schedule, noise, interpolate, sample)
+NODES = (schedule, noise, interpolate, sample, invert)

@@ -43,6 +43,16 @@ def alphas_cumprod(betas: Tensor) -> Tensor:
     return torch.cumprod(1 - betas.double(), 0)
 
 
+def zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
+    """The schedule with its last step moved to noise alone, its first kept (Lin et al. 2023, algorithm 1): [steps].
+
+    sqrt(alphas_cumprod) is shifted so that it ends at 0 and stretched so that it begins as before. What predicts the
+    noise cannot be sampled from there, as its estimate of the picture is divided by alpha.
+    """
+    alpha = alphas_cumprod.sqrt()
+    return ((alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))).square()
+
+
 def variance_preserving(alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
     """Alpha and sigma of x_t = alpha x_0 + sigma eps, alpha^2 + sigma^2 = 1; shapes as given."""
     return alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()

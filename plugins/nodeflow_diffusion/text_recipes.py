@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import lcm
+
 import torch
 
 from nodeflow import Denoiser, TextEmbedding
 
 
 def same_text_space(embedding: TextEmbedding, denoiser: Denoiser, name: str = "embedding") -> None:
-    """Refuse a text of another encoder than the denoiser was trained with; where one of the two is not known, pass.
+    """Refuse a text of another encoder than the denoiser was trained with, or of another width than it reads.
+
+    What is not known of one of the two passes.
 
     name: what the message calls the text.
 
@@ -21,6 +26,26 @@ def same_text_space(embedding: TextEmbedding, denoiser: Denoiser, name: str = "e
             f'{name}: expected a text of the encoder "{wanted}", with which the denoiser was trained, but got one of '
             f'"{found}"\n    encode it by "{wanted}", or load the denoiser that was trained with "{found}"'
         )
+    if (widths := getattr(denoiser, "text_widths", None)) is not None:
+        same_widths(embedding, widths, name)
+
+
+def same_widths(embedding: TextEmbedding, wanted: tuple[int, int | None], name: str = "embedding") -> None:
+    """Refuse a text whose words, or whose pooled text, are of another width than a network reads.
+
+    wanted: widths of the words and of the pooled text; None: that is not read.
+
+    Raises:
+        ValueError: they differ, or there is no pooled text.
+    """
+    words, pooled = embedding.tokens.shape[-1], None if embedding.pooled is None else embedding.pooled.shape[-1]
+    if words != wanted[0] or wanted[1] not in (None, pooled):
+        reads, has = (f"words of width {width}" for width in (wanted[0], words))
+        if wanted[1] is not None:
+            reads += f" and a pooled text of width {wanted[1]}"
+            has += " and no pooled text" if pooled is None else f" and a pooled text of width {pooled}"
+        cure = "encode it by the encoder that was trained with this denoiser"
+        raise ValueError(f"{name}: the denoiser reads {reads}, but this text has {has}\n    {cure}")
 
 
 def spread(embedding: TextEmbedding, count: int) -> TextEmbedding:
@@ -49,12 +74,14 @@ def joined(first: TextEmbedding, second: TextEmbedding) -> TextEmbedding:
         ValueError: they come from different encoders.
     """
     spaces = {text.space for text in (first, second) if text.space}
-    widths = {text.tokens.shape[-1] for text in (first, second)}
+    widths = {
+        (text.tokens.shape[-1], None if text.pooled is None else text.pooled.shape[-1]) for text in (first, second)
+    }
     if len(spaces) > 1 or len(widths) > 1 or (first.pooled is None) != (second.pooled is None):
         names = f" ({first.space} and {second.space})" if len(spaces) > 1 else ""
         raise ValueError(
             f"the two texts of the guidance come from different encoders{names}\n"
-            "    encode both with the same text encoder"
+            "    encode both with the same text encoder, and tell sizes to both or to none (diffusion.size_condition)"
         )
     length = max(first.mask.shape[1], second.mask.shape[1])
     parts = [(text, length - text.mask.shape[1]) for text in (first, second)]
@@ -64,3 +91,18 @@ def joined(first: TextEmbedding, second: TextEmbedding) -> TextEmbedding:
     if first.pooled is not None and second.pooled is not None:
         pooled = torch.cat([first.pooled, second.pooled])
     return TextEmbedding(tokens, mask, pooled, first.space or second.space)
+
+
+def repeated(first: TextEmbedding, second: TextEmbedding) -> tuple[TextEmbedding, TextEmbedding]:
+    """Two batches of texts of one length, for networks that look at all places of a text.
+
+    Each is repeated from its beginning: attention to words that stand there twice is the attention to them once.
+    """
+    length = lcm(first.tokens.shape[1], second.tokens.shape[1])
+    return _times(first, length // first.tokens.shape[1]), _times(second, length // second.tokens.shape[1])
+
+
+def _times(text: TextEmbedding, count: int) -> TextEmbedding:
+    if count == 1:
+        return text
+    return replace(text, tokens=text.tokens.repeat(1, count, 1), mask=text.mask.repeat(1, count))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from safetensors import safe_open
@@ -57,6 +57,16 @@ class Checkpoint:
                 return found
 
             yield read
+
+
+class Merge(Protocol):
+    """What changes some tensors of a module on their way into it (see `adapters.Merge`)."""
+
+    def __contains__(self, ours: str, /) -> bool:
+        """Whether it changes the tensor of that name."""
+
+    def __call__(self, ours: str, value: Tensor, /) -> None:
+        """Changes it in place."""
 
 
 def name_of(piece: Piece) -> str:
@@ -122,6 +132,7 @@ def filled(
     checkpoint: Checkpoint,
     device: torch.device | str,
     dtype: torch.dtype | None = torch.float32,
+    merge: Merge | None = None,
 ) -> nn.Module:
     """A module on a device with published weights, without gradients, in evaluation mode.
 
@@ -133,6 +144,7 @@ def filled(
         checkpoint: holds them.
         device: where the module shall be.
         dtype: of floating point weights there; None keeps the files'.
+        merge: changes the tensors that are in it, each whole and in float32.
     """
     device = torch.device(device)
     with WithoutMemory():
@@ -141,18 +153,23 @@ def filled(
     state: dict[str, Tensor] = {}
     with checkpoint.reading() as read:
         for ours, value in module.state_dict(keep_vars=True).items():
-            row, target = 0, torch.empty(0)
+            row, target, kind = 0, torch.empty(0), dtype
             for at, piece in enumerate(sources[ours]):
                 part = read(name_of(piece))
                 part = part.T if isinstance(piece, Transposed) else part
                 if at == 0:
-                    target = torch.empty(value.shape, dtype=dtype or part.dtype, device=device)
+                    kind = dtype or part.dtype
+                    wide = torch.float32 if merge is not None and ours in merge else kind
+                    target = torch.empty(value.shape, dtype=wide, device=device)
                 rows = target if len(sources[ours]) == 1 else target[row : row + len(part)]
                 if staging is not None and part.nbytes > DIRECT:
                     staging.copy(part, rows)
                 else:
                     rows.copy_(part.reshape(rows.shape))
                 row += len(part) if part.ndim else 0
+            if merge is not None and ours in merge:
+                merge(ours, target)
+                target = target.to(kind)
             state[ours] = target
     module.load_state_dict(state, assign=True)
     return module.eval().requires_grad_(False)

@@ -9,6 +9,16 @@ from nodeflow import hook
 @hook
 def register_nodes() -> Sequence[Callable[..., Any]]:
     """All nodes of this plugin."""
-    from nodeflow_text import nodes, published_nodes, training_nodes  # deferred: training imports the mathematics alone
+    from nodeflow_text import (  # deferred: training imports the mathematics alone
+        adapter_nodes,
+        nodes,
+        published_nodes,
+        training_nodes,
+    )
 
-    return (*nodes.NODES, *published_nodes.PUBLISHED_NODES, *training_nodes.TRAINING_NODES)
+    return (
+        *nodes.NODES,
+        *published_nodes.PUBLISHED_NODES,
+        *adapter_nodes.ADAPTER_NODES,
+        *training_nodes.TRAINING_NODES,
+    )

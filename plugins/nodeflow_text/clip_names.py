@@ -137,7 +137,7 @@ KNOWN: Final = (
     Known("ViT-bigG", 1280, "gelu"),
 )
 """By width of the text tower: shapes do not tell the activation. Those of width 512 and 768 that open_clip trained with
-gelu have no other shapes than OpenAI's; whoever loads one says so."""
+gelu have no other shapes than OpenAI's; whoever loads one says so. The name is that of the space of their words."""
 KNOWN_VISION: Final[dict[int, tuple[int, Activation]]] = {
     768: (12, "quick_gelu"),
     1024: (16, "quick_gelu"),
@@ -201,6 +201,11 @@ def towers(shapes: Shapes, kind: Literal["text", "vision"] = "text") -> list[Tow
             if marks <= shapes.keys():
                 found.append(Tower(kind, here, projection_name(here) in shapes))
     return sorted(found, key=lambda tower: tower.home.prefix)
+
+
+def space_of(width: int) -> str:
+    """What denoisers call the words of a published text tower of that width; "" of any other."""
+    return next((f"CLIP {known.name}" for known in KNOWN if known.width == width), "")
 
 
 def reading_of(tower: Tower, pipeline: str) -> Reading:

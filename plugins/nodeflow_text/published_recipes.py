@@ -28,6 +28,8 @@ from nodeflow_text import clip_names, t5_names
 from nodeflow_text.chunks import Emphasis, Syntax
 from nodeflow_text.clip import Activation, ClipTextConfig, ClipTextTower
 from nodeflow_text.encoding import ClipWords, PairedWords, T5Words
+from nodeflow_text.inversions import learnt
+from nodeflow_text.patch_recipes import Inversion, TextPatch, merged
 from nodeflow_text.t5 import T5Config, T5Encoder
 from nodeflow_text.vocabularies import Vocabulary
 from nodeflow_text.vocabulary_recipes import VocabularyFiles
@@ -39,14 +41,14 @@ PIPELINE = "model_index.json"
 
 
 class LoadedWords:
-    """An encoder as nodes call it."""
+    """An encoder as nodes call it. space: what its texts share with the denoisers that read them; "" if not known."""
 
-    def __init__(self, encoder: ClipWords | T5Words | PairedWords) -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: ClipWords | T5Words | PairedWords, space: str = "") -> None:
+        self.encoder, self.space = encoder, space
 
     def __call__(self, texts: Sequence[str]) -> TextEmbedding:
         """One embedding of all texts."""
-        return TextEmbedding(*self.encoder.words(texts))
+        return TextEmbedding(*self.encoder.words(texts), self.space)
 
     def unread(self, text: str) -> list[str]:
         """The words of a text that make no difference."""
@@ -79,15 +81,18 @@ class PublishedEncoder(TextEncoder, CheckpointModel):
         return found
 
     def _module(
-        self, made: tuple[Callable[[], nn.Module], published.Sources], device: torch.device | str | None
+        self,
+        made: tuple[Callable[[], nn.Module], published.Sources],
+        device: torch.device | str | None,
+        merge: published.Merge | None = None,
     ) -> Any:
-        """On that device, or without memory."""
+        """On that device, or without memory; `merge` changes its weights."""
         make, sources = made
         if device is None:
             with WithoutMemory():
                 module = make()
             return module.eval().requires_grad_(False).to(DTYPES[self.precision])
-        return read(self.checkpoint(), make, sources, device, DTYPES[self.precision])
+        return read(self.checkpoint(), make, sources, device, DTYPES[self.precision], merge)
 
 
 def part_of(number: int) -> str:
@@ -101,12 +106,13 @@ def read(
     sources: published.Sources,
     device: torch.device | str,
     dtype: torch.dtype = torch.float32,
+    merge: published.Merge | None = None,
 ) -> nn.Module:
     """The module with the weights of a checkpoint that was judged to fit it."""
     files = {name: entry.file for name, entry in checkpoint.tensors.items()}
     theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
     try:
-        return published.filled(make, sources, theirs, device, dtype)
+        return published.filled(make, sources, theirs, device, dtype, merge)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{checkpoint.path} cannot be loaded: {error}\n    fetch it again") from error
 
@@ -128,11 +134,15 @@ def judged(
 
 @dataclass(frozen=True)
 class ClipEncoder(PublishedEncoder):
-    """The text tower of a CLIP. skip, norm: see `ClipTextTower.forward`. activation: None for what its files tell."""
+    """The text tower of a CLIP. skip, norm: see `ClipTextTower.forward`. activation: None for what its files tell.
+    patches: what its weights are changed by. inversions: words that it learnt.
+    """
 
     skip: int = 0
     norm: bool = True
     activation: Activation | None = None
+    patches: tuple[TextPatch, ...] = ()
+    inversions: tuple[Inversion, ...] = ()
 
     @classmethod
     def named(
@@ -175,6 +185,15 @@ class ClipEncoder(PublishedEncoder):
         digest = checkpoint_identity(checkpoint)
         return cls(name, digest, count, part_of(number), number, vocabulary, skip, norm, activation, **options)
 
+    def config(self) -> ClipTextConfig:
+        """What its files say of it; failures as `checkpoint`."""
+        return _text_tower(self.checkpoint(), self.number, self.activation)[1]
+
+    @property
+    def space(self) -> str:
+        """What its texts share with the denoisers that read them; "" if that is not known."""
+        return clip_names.space_of(self.config().width)
+
     def build(self, device: torch.device | str) -> LoadedWords:
         """`(texts) -> TextEmbedding`."""
         return self._loaded(device)
@@ -185,10 +204,14 @@ class ClipEncoder(PublishedEncoder):
 
     def _loaded(self, device: torch.device | str | None) -> LoadedWords:
         tower, config = _text_tower(self.checkpoint(), self.number, self.activation)
-        module = self._module((lambda: ClipTextTower(config), tower.sources(config.depth)), device)
+        with merged(config, self.patches) as merge:
+            module = self._module((lambda: ClipTextTower(config), tower.sources(config.depth)), device, merge)
         vocabulary = self._vocabulary(config.vocabulary)
+        if self.inversions:
+            vectors = {own.word: own.vectors(device) for own in self.inversions}
+            module, vocabulary = learnt(module, vocabulary, vectors)
         words = ClipWords(module, vocabulary, self.skip, self.norm, self.syntax, self.emphasis)
-        return LoadedWords(words)
+        return LoadedWords(words, clip_names.space_of(config.width))
 
 
 def _text_tower(
@@ -286,4 +309,6 @@ class JoinedEncoders(TextEncoder, Composition):
 
     def assemble(self, load: Load) -> LoadedWords:
         """`(texts) -> TextEmbedding`."""
-        return LoadedWords(PairedWords(load(self.first), load(self.second)))
+        first, second = load(self.first), load(self.second)
+        spaces = [getattr(encoder, "space", "") for encoder in (first, second)]
+        return LoadedWords(PairedWords(first, second), " + ".join(spaces) if all(spaces) else "")

@@ -65,6 +65,16 @@ def test_a_stranger_in_the_folder_draws_nothing_on_a_terminal(folder: Path, node
     assert r"\x1b[2J" in nodeflow("kernels").out
 
 
+@pytest.mark.parametrize("verb", [["kernels"], ["run", "graph.json"]])
+def test_a_mode_that_is_none_is_told_at_once(
+    verb: list[str], surroundings: Path, nodeflow: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODEFLOW_KERNELS", "fast")
+    said = nodeflow(*verb)
+    assert (2, "") == (said.code, said.out)
+    assert "NODEFLOW_KERNELS is 'fast', but expected one of torch, triton, auto" in said.err
+
+
 def test_torch_is_not_imported() -> None:
     code = "import sys, nodeflow.cli as c; assert c.call(['kernels', '--json']) == 0; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

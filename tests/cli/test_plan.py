@@ -153,9 +153,25 @@ def test_an_encoder_of_the_wrong_width_is_told_before_a_weight_is_read(nodeflow:
     said = nodeflow("plan", graph(hollow, DIFFUSION, outputs=["decode"]), "--device", "cpu")
 
     assert 2 == said.code
-    assert 'node "sample", input "denoiser": the denoiser "unet" reads words of width (128, 128), but' in said.err
-    assert "but the text has (64, 32)" in said.err
-    assert "encode the text with the encoder that was trained with this denoiser" in said.err
+    told = said.err.splitlines()
+    assert told[0].endswith(
+        'node "bound", input "embedding": embedding: the denoiser reads words of width 128 and a pooled text of width '
+        "128, but this text has words of width 64 and a pooled text of width 32"
+    )
+    assert "    encode it by the encoder that was trained with this denoiser" == told[1]
+
+
+def test_half_precision_halves_the_bytes_of_a_network(nodeflow: Call, hollow: Path) -> None:
+    bytes_of = {}
+    for precision in ("fp32", "bf16"):
+        run = {"denoiser": {"$from": "model"}, "precision": precision}
+        bound = DIFFUSION["bound"] | {"inputs": DIFFUSION["bound"]["inputs"] | {"denoiser": {"$from": "run"}}}
+        nodes = DIFFUSION | {"run": {"type": "diffusion.execution", "inputs": run}, "bound": bound}
+        said = nodeflow("plan", "--json", graph(hollow, nodes, outputs=["sample"]), "--device", "cpu")
+        assert 0 == said.code, said.err
+        (sample,) = (node for node in said.json["nodes"] if node["id"] == "sample")
+        bytes_of[precision] = sample["models"]["cpu"]
+    assert 2 * 5_752_656 == bytes_of["fp32"] - bytes_of["bf16"]
 
 
 def test_a_latent_that_the_decoder_does_not_know_is_told(nodeflow: Call, hollow: Path) -> None:

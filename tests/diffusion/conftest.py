@@ -1,6 +1,7 @@
 """A small denoiser of random weights, in a file as the shipped ones are."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,15 @@ Saved = Callable[..., str]
 
 @pytest.fixture
 def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saved:
-    """Writes a denoiser's weights and gives the name that finds them."""
+    """Writes a denoiser's weights and gives the name that finds them; `least`: with one of each kind of block."""
     monkeypatch.chdir(tmp_path)
 
-    def save(name: str = "tiny", architecture: str = "transformer", **provenance: Any) -> str:
-        module = DiffusionTransformer(TRANSFORMER) if architecture == "transformer" else UNet(UNET)
+    def save(name: str = "tiny", architecture: str = "transformer", least: bool = False, **provenance: Any) -> str:
+        module: torch.nn.Module
+        if architecture == "transformer":
+            module = DiffusionTransformer(replace(TRANSFORMER, depth=1) if least else TRANSFORMER)
+        else:
+            module = UNet(replace(UNET, widths=(8,)) if least else UNET)
         path = tmp_path / f"{name}.safetensors"
         save_weights(path, random(module), architecture, module.config, ABOUT | provenance, dtype=torch.float32)
         return name

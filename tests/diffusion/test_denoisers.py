@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from nodeflow_diffusion import recipes
 from nodeflow_diffusion.nodes import condition, empty, guide, inpaint, load
 from nodeflow_diffusion.recipes import LatentDenoiser
 from nodeflow_diffusion.schedules import alphas_cumprod, betas
@@ -126,8 +127,6 @@ def test_what_does_not_go_together_is_refused_by_a_sentence(denoiser: Denoiser, 
         inpaint(denoiser, replace(other, space=denoiser.space), Mask(torch.ones(1, 1, 8, 8)))
     with pytest.raises(ValueError, match="2 texts are bound to the denoiser, but the latent has 3 pictures"):
         QUIET.load(condition(denoiser, text(2)))(x(3), 0.5, 0.5)
-    with pytest.raises(ValueError, match=r"reads words of width \(8, 6\), but the text has \(4, 6\)"):
-        QUIET.load(condition(denoiser, replace(text(), tokens=torch.zeros(1, 5, 4))))(x(), 0.5, 0.5)
     with pytest.raises(ValueError, match="reads a text, but none is bound to it\n    put diffusion"):
         QUIET.load(denoiser)(x(), 0.5, 0.5)
     with pytest.raises(ValueError, match="makes pictures of 16 x 16, but the latent is of 32 x 16"):
@@ -139,7 +138,7 @@ def test_what_does_not_go_together_is_refused_by_a_sentence(denoiser: Denoiser, 
     ):
         empty(replace(denoiser, space=replace(denoiser.space, side=16)), 32, 16)
     with pytest.raises(ValueError, match="come from different encoders"):
-        guide(denoiser, text(), replace(text(), pooled=None))
+        guide(replace(denoiser, text_widths=None), text(), replace(text(), pooled=None))
     with pytest.raises(ValueError, match=r"stops at noise 0\.9 before it starts at 0\.5"):
         guide(denoiser, text(), text(), start=0.5, stop=0.9)
 
@@ -166,6 +165,35 @@ def test_a_text_of_an_encoder_that_another_denoiser_was_trained_with_is_refused(
     assert torch.isfinite(QUIET.load(condition(load(saved()), other))(x(), 0.5, 0.5)).all()
     with pytest.raises(ValueError, match=r"come from different encoders \(words and text\)"):
         guide(load(saved()), own, other)
+
+
+def test_a_text_of_another_width_is_refused_where_it_is_bound(
+    saved: Callable[..., str], text: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a weight is read: the widths are in the header."""
+    plain, narrow = load(saved()), replace(text(), tokens=torch.zeros(1, 5, 4))
+    around = guide(plain, text(), text())
+    without = replace(text(), pooled=None)
+    wanted = "the denoiser reads words of width 8 and a pooled text of width 6, but this text has words of width"
+    with monkeypatch.context() as patched:
+        patched.setattr(recipes, "build", lambda *_, **__: pytest.fail("weights were read"))
+        for denoiser in (plain, around):
+            for wrong, found in (
+                (narrow, "4 and a pooled text of width 6"),
+                (without, "8 and no pooled text\n    encode"),
+            ):
+                with pytest.raises(ValueError, match=f"^embedding: {wanted} {found}"):
+                    condition(denoiser, wrong)
+                with pytest.raises(ValueError, match=f"^positive: {wanted} {found}"):
+                    guide(denoiser, wrong, text())
+                with pytest.raises(ValueError, match=f"^negative: {wanted} {found}"):
+                    guide(denoiser, text(), wrong)
+    with pytest.raises(ValueError, match=f"^embedding: {wanted} 4"):  # handed over by whoever samples
+        QUIET.load(replace(plain, text_widths=None))(x(), 0.5, 0.5, narrow)
+    wordy = replace(plain, text_widths=(8, None))
+    assert without is condition(wordy, without).embedding  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"^embedding: the denoiser reads words of width 8, but .* width 4"):
+        condition(wordy, narrow)
 
 
 def test_a_u_net_says_which_sizes_it_can_halve(saved: Callable[..., str], text: Text) -> None:

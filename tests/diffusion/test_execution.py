@@ -96,7 +96,7 @@ def test_channels_last_and_two_passes_change_no_more_than_the_order_of_sums(save
     bound = guide(made, text(2, seed=1), text(length=3, seed=2), 3.0, rescale=0.3)
     expected = sample(run_as(bound, Execution(channels_last=False)), empty(made, 16, 16, 2), steps=8).samples
     for chosen in (Execution(channels_last=True), Execution(channels_last=False, batch_guidance=False)):
-        assert off(sample(run_as(bound, chosen), empty(made, 16, 16, 2), steps=8).samples, expected) < 1e-5
+        assert off(sample(run_as(bound, chosen), empty(made, 16, 16, 2), steps=8).samples, expected) < 2e-6
     network = run_as(made, Execution(channels_last=True)).network  # type: ignore[attr-defined]
     weight = network.build("cpu").latents_in.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
@@ -183,7 +183,8 @@ def test_the_compiler_sees_the_network_whole(saved: Saved, text: Text, architect
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's compiler imports what torch deprecates
 @pytest.mark.parametrize("architecture", ["transformer", "unet"])
 def test_compiled_it_samples_the_same(saved: Saved, text: Text, architecture: str) -> None:
-    bound = guide(load(saved("small", architecture)), text(seed=1), text(seed=2), 3.0)
+    # each kernel of its own is a run of the C++ compiler
+    bound = guide(load(saved("small", architecture, least=True)), text(seed=1), text(seed=2), 3.0)
     expected = sample(bound, empty(bound, 16, 16), steps=8).samples
     with torch.no_grad():
         found = sample(run_as(bound, Execution(compile=True)), empty(bound, 16, 16), steps=8).samples

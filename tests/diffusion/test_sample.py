@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
+from nodeflow_diffusion.levels import Spacing
+from nodeflow_diffusion.methods import Method
 from nodeflow_diffusion.nodes import condition, empty, guide, inpaint
-from nodeflow_diffusion.sampling_nodes import interpolate, noise, sample, schedule, step_seed
+from nodeflow_diffusion.sampling_nodes import interpolate, invert, noise, sample, schedule, step_seed
 
 from nodeflow import QUIET, Autoencoder, Cancelled, Denoiser, Latent, LatentSpace, Mask, Model, TextEmbedding
 from nodeflow.testing import RecordingContext, assert_deterministic, check_plugin
 
 Text = Callable[..., TextEmbedding]
-METHODS = ("ddim", "ddpm", "euler")
+METHODS = get_args(Method)
 
 
 @pytest.fixture
@@ -47,6 +50,32 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(bound: Denoiser, method: str
         alone = sample(bound, blank(bound), seed=7 + i, steps=4, method=method).samples
         # the same noise; matrix products of other shapes add up in another order
         torch.testing.assert_close(together[[i]], alone, rtol=1e-3, atol=1e-4)
+
+
+def test_churn_is_the_same_alone_and_in_a_batch(bound: Denoiser) -> None:
+    together = sample(bound, blank(bound, 2), schedule("edm"), seed=7, steps=5, method="heun", churn=3.0).samples
+    still = sample(bound, blank(bound, 2), schedule("edm"), seed=7, steps=5, method="heun").samples
+    alone = sample(bound, blank(bound), schedule("edm"), seed=8, steps=5, method="heun", churn=3.0).samples
+    torch.testing.assert_close(together[[1]], alone, rtol=1e-3, atol=1e-4)
+    assert not torch.equal(together, still)
+
+
+@pytest.mark.parametrize("spacing", get_args(Spacing))
+def test_every_spacing_samples(bound: Denoiser, spacing: Spacing) -> None:
+    found = sample(bound, blank(bound), schedule("scaled_linear", spacing), steps=4, method="dpmpp_2m").samples
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("kind", ["flow", "scaled_linear"])
+def test_what_was_inverted_is_made_again(denoiser: Denoiser, text: Text, kind: str) -> None:
+    bound, way = condition(denoiser, text(seed=1)), schedule(kind)
+    picture = sample(bound, blank(bound), way, seed=2, steps=6)
+    found = invert(bound, picture, way, steps=6, rounds=30)
+    again = sample(bound, picture, way, noise=found, steps=6).samples
+    once = sample(bound, picture, way, noise=invert(bound, picture, way, steps=6, rounds=1), steps=6).samples
+    error, rough = ((made - picture.samples).abs().max() for made in (again, once))
+    assert error < 0.05 * rough
+    assert error < 1e-3 * picture.samples.abs().max()
 
 
 def test_noise_of_a_batch_is_that_of_each_seed(denoiser: Denoiser) -> None:
@@ -91,7 +120,9 @@ def test_what_the_mask_leaves_out_stays(bound: Denoiser, method: str, kind: str)
     coverage[..., :8, :] = 1
     painted = inpaint(bound, picture, Mask(coverage))
     found = sample(painted, picture, schedule(kind), steps=5, method=method).samples
-    torch.testing.assert_close(found[:, :, 2:], picture.samples[:, :, 2:], rtol=0, atol=1e-5)
+    # plms divides what it knows of the noise by alpha, which begins at 5e-5 under cosine: float32's 6e-8 become 1e-3
+    tolerance = 3e-3 if (method, kind) == ("plms", "cosine") else 1e-5
+    torch.testing.assert_close(found[:, :, 2:], picture.samples[:, :, 2:], rtol=0, atol=tolerance)
     assert float((found[:, :, :2] - picture.samples[:, :, :2]).abs().min()) > 0
 
 

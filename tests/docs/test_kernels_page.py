@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from nodeflow import kernels
+from nodeflow.choices import MODES
 from nodeflow.cli.kernels import kernels as command
-from nodeflow.kernels.dispatch import AHEAD, MODES
+from nodeflow.kernels.dispatch import AHEAD
 
 PAGE = Path(__file__).parents[2] / "docs/kernels.md"
 TEXT = PAGE.read_text("utf-8")

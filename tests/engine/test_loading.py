@@ -6,7 +6,7 @@ from typing import Any
 
 import model_nodes
 import pytest
-from accounts import PATIENCE, Accounts, Loaded, Weights
+from accounts import PATIENCE, Accounts, Loaded, Vanishing, Weights
 from graphs_for_tests import built, specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +19,7 @@ from nodeflow.runner import Engine
 from nodeflow.session import Cancel
 
 GPU = "cuda:0"
+SAID = Vanishing.SAID.splitlines()[0]
 CATALOG = Catalog.of(*specs(model_nodes, "m"))
 
 
@@ -240,6 +241,67 @@ def test_a_device_that_is_lost_ends_the_run_with_a_clear_error() -> None:
     )
     assert (1, {}, False) == (events[-1].failed, events[-1].outputs, events[-1].cancelled)
     assert "uC" not in [event.node for event in events if isinstance(event, Started)]
+
+
+@pytest.mark.parametrize("device", [GPU, "cuda:0,cuda:1"])
+def test_a_device_that_vanishes_at_any_moment_ends_the_run_and_leaves_nothing_waiting(device: str) -> None:
+    nodes, outputs = chain("ABC", {})
+    nodes["beside"] = ("m.use", {"model": "$wA"})
+    for calls in range(100):
+        accounts = Vanishing(dict.fromkeys(device.split(","), 20), calls)
+        model_nodes.MACHINE[:] = [accounts]
+        ended = list[Any]()
+        running = engine(accounts, 20, device=device)
+        thread = threading.Thread(
+            target=lambda made=running, ended=ended: ended.append(told(made, nodes, outputs | {"beside": "beside"})),
+            daemon=True,
+        )
+        thread.start()
+        thread.join(PATIENCE)
+        assert ended, f"it hangs if the device is lost after {calls} calls"
+        (events,) = ended
+        failed = [event.message for event in events if isinstance(event, Failed)]
+        if accounts.calls >= 0:
+            assert [] == failed
+            break
+        lost = f"the device was lost: {SAID}\n    nothing more"
+        assert {True} == {message.startswith(lost) for message in failed}  # two lanes may both meet it
+        assert isinstance(events[-1], Ended)
+        for left in threading.enumerate():
+            if left.name.startswith("nodeflow-"):
+                left.join(PATIENCE)
+                assert not left.is_alive(), (calls, left.name)
+    assert 10 < calls < 99
+
+
+def test_a_device_that_is_lost_while_room_is_made_keeps_nobody_waiting() -> None:
+    """Whoever asks for the model next is told as well: its place is not taken by a building that never ends."""
+    for ahead in (False, True):
+        accounts = Vanishing({GPU: 20}, 10**6)
+        residency = Residency({GPU: 10}, listen=accounts, backend=accounts)
+        first, second = Weights("A", accounts), Weights("B", accounts)
+        residency.expect([(first,), (second,)])
+        with accounts.computing_on(GPU), residency.using([first], GPU) as load:
+            load(first)
+        if ahead:
+            residency.expect([(), (second,)])
+        accounts.calls = 0
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="unspecified launch failure"):
+                residency.ahead(second, GPU, lambda: False) if ahead else residency.load(second, GPU)
+        assert {} == residency.resident(GPU)
+
+
+def test_what_a_lost_node_held_is_held_no_more() -> None:
+    accounts = Vanishing({GPU: 20}, 10**6)
+    residency = Residency({GPU: 10}, listen=accounts, backend=accounts)
+    using = residency.using([], GPU)
+    using.__enter__()(Weights("A", accounts))
+    accounts.calls = 0
+    with pytest.raises(RuntimeError, match="unspecified"):
+        using.__exit__(None, None, None)
+    accounts.calls = 10**6
+    assert 10 == residency.release(GPU)
 
 
 def walked(plan: list[tuple[Any, ...]], budget: int, *, told_of_it: bool, ahead: bool) -> Accounts:

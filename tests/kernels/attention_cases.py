@@ -6,11 +6,14 @@ Run as a process of its own, `attention_cases.py DEVICE THIN`: prints type, case
 import json
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 from typing import NamedTuple
 
 import torch
 from cases import KINDS, Numbers, error, poisoned
 from torch import Tensor
+
+from nodeflow.kernels.attention.tiles import Tiles, backward_tiles, every, forward_tiles
 
 RESULTS = ("out", "lse", "dq", "dk", "dv")
 
@@ -72,17 +75,34 @@ def cases(kind: str, device: str) -> Iterator[tuple[str, Asked]]:
     large = [16 * x.clamp(-3, 3).round() for x in (number(1, 1, 130, 32), number(1, 1, 77, 32))]
     yield "logits of 1e4, d32", Asked(*large, number(1, 1, 77, 32), scale=1.0)
     yield "fills its tiles, d128", Asked(*joined(number, 1, 128, 3, 1, 128))
+    if number.reaches_far:
+        for name, shape in (("pictures", (2, 17)), ("rows", (17, 2))):
+            apart = number.far(*shape, 3 * 2 * 16)
+            apart = apart if name == "pictures" else apart.transpose(0, 1)
+            yield f"{name} far apart, d16", Asked(*(heads(part, 16) for part in apart.chunk(3, -1)))
+        yield "a far bias, d16", Asked(number(2, 1, 9, 16), *number(2, 2, 1, 8, 16), bias=number.far(2, 1, 9, 8))
 
 
-def fused(asked: Asked, gradient: Tensor) -> tuple[Tensor, ...]:
+def tiled(number: Numbers) -> Iterator[tuple[str, Asked, Tiles, Tiles]]:
+    """All tiles that a device may be given, forward and backward, where rows fill none of them."""
+    shared = number(1, 1, 140, 20), number(1, 1, 140, 20)
+    mask = torch.arange(140, device=number.device) % 5 > 0
+    asked = Asked(number(1, 2, 150, 20), *shared, mask=mask[None, None, None], causal=True)
+    # warps and stages change no number
+    forward, backward = ({tiles[:2]: tiles for tiles in every(listed)} for listed in (forward_tiles, backward_tiles))
+    for there, back in zip(cycle(forward.values()), backward.values(), strict=False):
+        yield f"{there} and back {back}", asked, there, back
+
+
+def fused(asked: Asked, gradient: Tensor, there: Tiles | None = None, back: Tiles | None = None) -> tuple[Tensor, ...]:
     from nodeflow.kernels.attention.launch import Call
     from nodeflow.kernels.attention.triton import backward, forward
 
     scale = asked.q.shape[-1] ** -0.5 if asked.scale is None else asked.scale
     call = Call.of(*asked[:6], scale)
-    out, lse = forward(call, keep_lse=True)
+    out, lse = forward(call, there, keep_lse=True)
     assert lse is not None
-    return out, lse, *backward(call, gradient, out, lse)
+    return out, lse, *backward(call, gradient, out, lse, back)
 
 
 def exact(asked: Asked, gradient: Tensor) -> tuple[Tensor, ...]:
@@ -97,18 +117,25 @@ def exact(asked: Asked, gradient: Tensor) -> tuple[Tensor, ...]:
 
 
 def measured(device: str, thin: int) -> Iterator[tuple[str, str, str, float]]:
-    """Type, case, result, error; of float16 only each `thin`-th case."""
+    """Type, case, result, error; of float16 only each `thin`-th case, and all tiles in float32."""
     for kind in KINDS:
-        for name, asked in list(cases(kind, device))[:: thin if kind == "fp16" else 1]:
-            gradient = Numbers(kind, device)(*asked.q.shape)
-            with poisoned():
-                got = fused(asked, gradient)
-            for result, one, true in zip(RESULTS, got, exact(asked, gradient), strict=True):
-                if result == "lse":
-                    idle = true.isinf()
-                    assert torch.equal(one.isinf(), idle)
-                    one, true = one.masked_fill(idle, 0.0), true.masked_fill(idle, 0.0)
-                yield kind, name, result, error(one, true)
+        asked = [(name, asked, None, None) for name, asked in cases(kind, device)]
+        also = list(tiled(Numbers(kind, device))) if kind == "fp32" else []
+        for name, one, there, back in [*asked[:: thin if kind == "fp16" else 1], *also]:
+            yield from ((kind, name, *figure) for figure in judged(one, Numbers(kind, device), there, back))
+
+
+def judged(asked: Asked, number: Numbers, there: Tiles | None, back: Tiles | None) -> Iterator[tuple[str, float]]:
+    """Each result of a case and its error."""
+    gradient = number(*asked.q.shape)
+    with poisoned():
+        got = fused(asked, gradient, there, back)
+    for result, one, true in zip(RESULTS, got, exact(asked, gradient), strict=True):
+        if result == "lse":
+            idle = true.isinf()
+            assert torch.equal(one.isinf(), idle)
+            one, true = one.masked_fill(idle, 0.0), true.masked_fill(idle, 0.0)
+        yield result, error(one, true)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,10 @@ from torch import Tensor
 
 KINDS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 MEANS = {"fp32": 1e4, "fp16": 500.0, "bf16": 100.0}
+FAR = 2**31 + 2**10
+"""Numbers apart, more than an int32 counts."""
+ROOM = 32 * 2**30
+"""Bytes that a GPU must have free for tensors whose parts are so far apart: several of 4 GB each."""
 
 
 class Case(NamedTuple):
@@ -46,7 +50,8 @@ def poisoned() -> Iterator[None]:
 
         return made
 
-    with mock.patch.object(torch, "empty", spoilt(torch.empty)):
+    like = mock.patch.object(torch, "empty_like", spoilt(torch.empty_like))
+    with like, mock.patch.object(torch, "empty", spoilt(torch.empty)):
         yield
 
 
@@ -60,9 +65,20 @@ class Numbers:
     def __init__(self, kind: str, device: str) -> None:
         self.dtype, self.device = KINDS[kind], device
         self.generator = torch.Generator().manual_seed(7)
+        room = device == "cpu" or torch.cuda.mem_get_info()[0] > ROOM
+        self.reaches_far = kind == "bf16" and room
 
     def __call__(self, *shape: int, mean: float = 0.0) -> Tensor:
         return (torch.randn(*shape, generator=self.generator) + mean).to(self.device, self.dtype)
+
+    def far(self, *shape: int) -> Tensor:
+        """The first dimension's last part lies FAR behind its first, by strides that an int32 holds.
+
+        A CPU takes no memory for what is between.
+        """
+        near, stride = self(*shape), FAR // (shape[0] - 1)
+        between = torch.empty(stride * (shape[0] - 1) + near[0].numel(), dtype=self.dtype, device=self.device)
+        return between.as_strided(shape, (stride, *near.stride()[1:])).copy_(near)
 
 
 def geglu(kind: str, device: str) -> Iterator[Case]:
@@ -76,6 +92,7 @@ def geglu(kind: str, device: str) -> Iterator[Case]:
         "heads": number(2, 5, 3, 64).transpose(1, 2),
         "one": number(1, 2),
         "large": 30 * number(3, 256),
+        **({"far apart": number.far(5, 3, 40)} if number.reaches_far else {}),
     }.items():
         gradient = number(*x.shape[:-1], x.shape[-1] // 2)
         yield Case(f"forward {name}", lambda x=x: fused.geglu(x, 512), lambda x=x: naive.geglu(x.double()))
@@ -99,6 +116,7 @@ def rms_norm(kind: str, device: str) -> Iterator[Case]:
         ("float32 weight", number(6, 320), number(320).float()),
         ("one", number(3, 1), number(1)),
         ("small", 1e-3 * number(5, 65), number(65)),
+        *([("far apart", number.far(33, 2, 40), number(40))] if number.reaches_far else []),
     ):
         for tile in (1024, 4096):
             yield Case(
@@ -120,6 +138,7 @@ def layer_norm_modulate(kind: str, device: str) -> Iterator[Case]:
         ("large mean", number(2, 9, 320, mean=MEANS[kind]), number(320), number(2, 320), number(2, 320)),
         ("strided", number(2, 9, 900)[:, ::2, 100:420], None, number(2, 320), number(2, 320)),
         ("no rows between", number(4, 1100), number(1100), number(4, 1100), number(4, 1100).T.contiguous().T),
+        *([("far apart", number.far(5, 3, 40), None, number(5, 40), number(5, 40))] if number.reaches_far else []),
     ):
         yield Case(
             name,
@@ -148,6 +167,11 @@ def guided_step(kind: str, device: str) -> Iterator[Case]:
         "every other picture": (number(4, 5, 17, 13)[::2], uncond, x, noise, *weights, 1),
         "float32 sample": (cond, uncond, x.float(), noise.float(), *weights, None),
         "flat": (*(t.flatten() for t in (cond, uncond, x, noise)), *weights, 1.5),
+        **(
+            {"far apart": (*(number.far(5, 3, 17)[:, None], *number(3, 5, 1, 3, 17)), *weights, None)}
+            if number.reaches_far
+            else {}
+        ),
     }.items():
         yield Case(
             name,
@@ -235,6 +259,10 @@ def _normed(number: Numbers, mean: float) -> Iterator[tuple[str, Tensor, tuple[T
     yield "every other picture", number(4, 40, 5, 6)[::2], parameters(2, 40), 4, "silu"
     yield "a line", number(2, 20, 33), (number(20), number(20), *number(2, 2, 20).unbind(1)), 5, "silu"
     yield "one place", number(2, 30, 1, 1), parameters(2, 30), 5, "silu"
+    if number.reaches_far:
+        yield "pictures far apart", number.far(5, 12, 9), parameters(5, 12), 3, "silu"
+        yield "channels far apart", number.far(12, 2, 9).transpose(0, 1), parameters(2, 12), 3, "silu"
+        yield "places far apart", number.far(9, 2, 12).permute(1, 2, 0), parameters(2, 12), 3, "silu"
 
 
 OPERATIONS = {

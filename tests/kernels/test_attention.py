@@ -1,9 +1,11 @@
 """Attention on a CPU, as an operator, compiled, traced for a device that is not there, and what it must refuse."""
 
+import importlib
 import inspect
 import itertools
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,6 +117,34 @@ def test_a_cpu_is_exact_to_rounding(dtype: torch.dtype, bound: float) -> None:
     for found in (attention(q, k, v), naive.attention(q, k, v)):
         assert dtype == found.dtype
         assert (found.double() - expected).norm() <= bound * expected.norm()
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_narrow_heads_get_columns_of_zeros_where_that_pays_and_the_same_numbers(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = importlib.import_module("nodeflow.kernels.attention")
+    assert home.WIDENED in (0, 16)
+    seen: list[int] = []
+
+    def watched(q: Tensor, *rest: Any) -> Tensor:
+        seen.append(q.shape[-1])
+        return sdpa.attention(q, *rest)
+
+    given = {key: x.float() if key == "bias" else x for key, x in TERMS[name][0].items()}
+    leaves = [x.requires_grad_() for x in qkv(dtype=torch.float32)]
+    expected = attention(*leaves, **given)
+    gradients = torch.autograd.grad(expected.square().sum(), leaves)
+    monkeypatch.setattr(home, "sdpa", SimpleNamespace(attention=watched))
+    monkeypatch.setattr(home, "_has_amx", lambda: False)
+    monkeypatch.setattr(home, "WIDENED", 16)
+    attention(*leaves, **given)
+    monkeypatch.setattr(home, "WORTH_WIDENING", 2 * 4 * 6 * 5)
+    attention(*qkv(), **TERMS[name][0])
+    found = attention(*leaves, **given)
+    assert [8, 8, 16] == seen
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(found.square().sum(), leaves), gradients, rtol=1e-5, atol=1e-5)
 
 
 def test_logits_of_ten_thousand_do_not_overflow() -> None:

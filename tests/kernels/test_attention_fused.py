@@ -84,6 +84,7 @@ def test_gradients_agree_with_float64_on_a_gpu(backend: str) -> None:
 
 @pytest.mark.gpu
 @needs_gpu
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's compiler imports what torch deprecates
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_it_compiles_whole_on_a_gpu(dynamic: bool) -> None:
     from nodeflow.kernels.attention import attention

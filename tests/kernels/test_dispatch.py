@@ -249,6 +249,14 @@ def test_where_all_fail_torch_is_left_to_say_why(tmp_path: Path) -> None:
         (lambda text: text.replace('"seconds": 1e-05', '"seconds": NaN'), "nan where seconds should be"),
         (lambda text: text.replace('"kind": "triton"', '"kind": "magic"'), "a kind 'magic'"),
         (lambda text: text + " " * 70_000, "more than 65,536 bytes"),
+        (lambda text: text.replace('"seconds": 1e-05', f'"seconds": 1{"0" * 400}'), "it is damaged (OverflowError"),
+        (lambda text: text.replace('"seconds": 1e-05', '"seconds": true'), "True where seconds should be"),
+        (lambda text: text.replace('"size": 8', '"size": null'), "something else than numbers and texts"),
+        (lambda text: _changed(text, "choice", []), "it is damaged (TypeError"),
+        (lambda text: _changed(text, "key", 7), "it is damaged (AttributeError"),
+        (lambda text: _changed(text, "key", {"operation": 7}), "7 where a text should be"),
+        (lambda text: '"a text"', "it was not written by this version of nodeflow"),
+        (lambda text: "\x00\x01\x7f", "it is damaged"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_a_miss_that_is_told(
@@ -266,6 +274,45 @@ def test_a_damaged_or_foreign_file_is_a_miss_that_is_told(
     assert [True] == [f"{file} is passed over: " in note and told in note for note in choice.notes]
     assert json.loads(before) == json.loads(file.read_text())  # mended
     assert () == made(bench, tmp_path).choose(operation(*NAMES), 1).notes
+
+
+def _changed(text: str, part: str, value: object) -> str:
+    return json.dumps(json.loads(text) | {part: value})
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xfe\x00\x80" * 100, b"\x89PNG\r\n\x1a\n", b"\x1f\x8b\x08\x00"])
+def test_a_file_of_other_bytes_is_a_miss_that_is_told(junk: bytes, tmp_path: Path) -> None:
+    made(Bench(TIMES), tmp_path).run(operation(*NAMES), 1)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(junk)
+    assert ["it is damaged"] == [line.split(": ")[1].split(" (")[0] for line in Choices(tmp_path).all()]  # type: ignore[union-attr]
+
+    choice = made(Bench(TIMES), tmp_path).choose(operation(*NAMES), 1)
+    assert ("triton a", "measured") == (choice.implementation, choice.source)
+    assert "is passed over: it is damaged" in choice.notes[0]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="whoever may write everywhere is not refused")
+def test_a_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        dispatcher = made(bench := Bench(TIMES), tmp_path)
+        assert ["triton a", "triton a"] == [dispatcher.run(operation(*NAMES), 1) for _ in range(2)]
+        assert "not remembered: [Errno 13]" in dispatcher.choose(operation(*NAMES), 1).notes[-1]
+        assert 4 * ROUNDS == len(bench.asked)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("in_the_way", ["folder", "link to nowhere"])
+def test_what_is_no_file_is_a_miss_that_is_told(in_the_way: str, tmp_path: Path) -> None:
+    made(Bench(TIMES), tmp_path).run(operation(*NAMES), 1)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    file.mkdir() if in_the_way == "folder" else file.symlink_to(tmp_path / "nowhere")
+    choice = made(Bench(TIMES), tmp_path).choose(operation(*NAMES), 1)
+    assert ("triton a", "measured") == (choice.implementation, choice.source)
+    assert (2 if in_the_way == "folder" else 0) == len(choice.notes)
 
 
 def test_a_remembered_candidate_that_is_no_more_is_a_miss(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from nodeflow.kernels import (
     rms_norm,
     vq_nearest,
 )
+from nodeflow.kernels.group_norm_act.naive import SUMMED
 from nodeflow.kernels.layouts import bucket, images, rows
 
 
@@ -54,6 +55,33 @@ def test_group_norm_act(memory: torch.memory_format) -> None:
     assert close(only, h + shift[:, :, None, None])
     only = group_norm_act(x, weight, bias, 4, eps=1e-3, act="none", scale=scale)
     assert close(only, h * (1 + scale[:, :, None, None]))
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+@pytest.mark.parametrize("groups", [16, 32])
+def test_groups_of_one_or_two_channels_are_normalised_by_sums(groups: int, mean: float) -> None:
+    x = (number(2, 32, 33, 32) + mean).contiguous(memory_format=torch.channels_last)
+    assert x.numel() >= SUMMED
+    weight, bias, shift = number(32, seed=1), number(32, seed=2), number(2, 32, seed=4)
+    for parameters in ((None, None), (weight, None), (weight, bias)):
+        for given in ({}, {"shift": shift}):
+            h = F.group_norm(x.contiguous(), groups, *parameters, eps=1e-5)
+            h = h + shift[:, :, None, None] if given else h
+            y = group_norm_act(x, *parameters, groups, eps=1e-5, **given)
+            assert close(y, F.silu(h), 1e-10)
+            assert y.is_contiguous(memory_format=torch.channels_last)
+    exact = F.silu(F.group_norm(x.float().double(), groups, weight, bias))
+    single = group_norm_act(x.float(), weight.float(), bias.float(), groups, eps=1e-5)
+    assert close(single.double(), exact, 1e-6)
+
+
+def test_what_a_backward_reads_is_not_overwritten() -> None:
+    x = number(2, 6, 5, 4)
+    for form in (lambda x: group_norm_act(x, None, None, 3, eps=1e-5), lambda x: geglu(x.permute(0, 2, 3, 1))):
+        before = x.clone()
+        form(x)
+        assert torch.equal(before, x)
+        assert torch.autograd.gradcheck(form, (x.clone().requires_grad_(),))
 
 
 def test_rms_norm() -> None:

@@ -194,6 +194,50 @@ class Accounts:
         return max(self.clock.values(), default=0.0)
 
 
+class Vanishing(Accounts):
+    """Devices that are lost after so many calls: every later one fails as well, as CUDA's do."""
+
+    SAID = "CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later"
+
+    def __init__(self, devices: dict[str, int], calls: int) -> None:
+        super().__init__(devices)
+        self.calls = calls
+
+    def _call(self) -> None:
+        with self._said:
+            self.calls -= 1
+            if self.calls < 0:
+                raise RuntimeError(self.SAID)
+
+    def free(self, device: str) -> int:
+        self._call()
+        return super().free(device)
+
+    @contextmanager
+    def copying(self, device: str, stopped: Any) -> Any:
+        self._call()
+        with super().copying(device, stopped) as arrival:
+            yield arrival
+            self._call()
+
+    def mark(self, device: str) -> Arrival:
+        self._call()
+        return super().mark(device)
+
+    def follow(self, arrival: Arrival | None, device: str) -> None:
+        self._call()
+        super().follow(arrival, device)
+
+    def wait(self, arrival: Arrival | None) -> None:
+        if arrival is not None:
+            self._call()
+        super().wait(arrival)
+
+    def compute(self, seconds: float, *blocks: Block) -> None:
+        self._call()
+        super().compute(seconds, *blocks)
+
+
 class Loaded:
     """A built model: what it holds is let go with it."""
 

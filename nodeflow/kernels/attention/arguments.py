@@ -43,7 +43,7 @@ def bind(
         raise ValueError(f'backend is {backend!r}, but expected "auto", "torch" or "triton"')
     expect_floats(q=q, k=k, v=v, bias=bias)
     kind = q.device.type
-    if torch.is_autocast_enabled(kind):
+    if kind != "meta" and torch.is_autocast_enabled(kind):  # torch refuses the question for meta
         lower = torch.get_autocast_dtype(kind)
         q, k, v = (x if x.dtype == torch.float64 else x.to(lower) for x in (q, k, v))
     for name, x in (("k", k), ("v", v)):

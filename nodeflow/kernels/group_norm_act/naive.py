@@ -4,7 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nodeflow.kernels.layouts import accumulator, channels_last, of_type
+from nodeflow.kernels.layouts import accumulator, channels_last, of_type, wants_gradient
+
+SUMMED = 2**16
+"""Numbers from which groups of one or two channels, those last, are normalised by sums over places."""
 
 
 def group_norm_act(
@@ -18,12 +21,17 @@ def group_norm_act(
     act: str,
 ) -> Tensor:
     """act(group_norm(x) * (1 + scale) + shift), see `nodeflow.kernels.group_norm_act`."""
+    kept = wants_gradient(x, weight, bias, scale, shift)
     if weight is None and bias is not None:
         weight = torch.ones_like(bias)  # torch 2.13 fails in the backward of a bias alone
     gain, offset = (given if given is None else of_type(x.dtype, given) for given in (weight, bias))
-    # torch's form for channels-last takes groups of one or two channels number by number: 0.19 ms, with copies 0.07
+    # torch's form for channels-last takes groups of one or two channels number by number: [2, 64, 16, 16] in 0.19 ms,
+    # with copies 0.07; [2, 64, 32, 32] with copies and SiLU in 0.84 ms, by sums 0.31
     narrow = x.is_cpu and x.shape[1] <= 2 * groups
-    h = torch.group_norm(x.contiguous() if narrow else x, groups, gain, offset, eps)
+    if narrow and not kept and x.numel() >= SUMMED and x.dtype == accumulator(x.dtype) and channels_last(x):
+        h = _by_sums(x, gain, offset, groups, eps)
+    else:
+        h = torch.group_norm(x.contiguous() if narrow else x, groups, gain, offset, eps)
     if scale is not None or shift is not None:
         slope, start = (
             given if given is None else of_type(h.dtype, given).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
@@ -33,7 +41,31 @@ def group_norm_act(
             h = h * (1 + slope) if start is None else torch.addcmul(start, h, 1 + slope)
         elif start is not None:
             h = h + start
-    return laid_out(F.silu(h) if act == "silu" else h, x)
+    # in place, which no backward would see, since fresh memory costs more than the arithmetic: [2, 320, 64, 64] in all
+    # in 9.2 instead of 16.3 ms
+    return laid_out(F.silu(h, inplace=not kept) if act == "silu" else h, x)
+
+
+def _by_sums(x: Tensor, gain: Tensor | None, offset: Tensor | None, groups: int, eps: float) -> Tensor:
+    """`torch.group_norm` of channels-last, the sums over places before those over the channels of a group.
+
+    They are of x minus its rounded mean: what rounding left of the mean is found anew, and taken off as well.
+    """
+    batch, channels, *sides = x.shape
+
+    def mean(y: Tensor) -> Tensor:
+        """[B, P, C] -> [B, 1, C], the same in all channels of a group."""
+        means = y.mean(1).view(batch, groups, -1).mean(2, keepdim=True)
+        return means.expand(-1, -1, channels // groups).reshape(batch, 1, channels)
+
+    places = x.permute(0, 2, 3, 1).flatten(1, 2)
+    h = places - mean(places)
+    left = mean(h)
+    slope = torch.rsqrt(mean(h * h) - left * left + eps)
+    if gain is not None:
+        slope = slope * gain
+    start = -left * slope if offset is None else torch.addcmul(offset, left, slope, value=-1)
+    return torch.addcmul(start, h, slope, out=h).view(batch, *sides, channels).permute(0, 3, 1, 2)
 
 
 def group_norm_act_backward(

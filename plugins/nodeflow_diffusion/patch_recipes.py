@@ -1,0 +1,47 @@
+"""Adapters of a latent U-Net as they lie on disk."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+
+from nodeflow_nn import published
+from nodeflow_nn.adapters import Adapter, Stems
+from nodeflow_nn.merging import File, Merge, merging
+from nodeflow_nn.placing import WithoutMemory
+from nodeflow_nn.published import Shape
+
+from nodeflow import ModelError, Patch
+from nodeflow_diffusion.latent_unet import LatentUNet, LatentUNetConfig
+from nodeflow_diffusion.latent_unet_adapters import for_unet, unet_stems
+
+
+def merged(config: LatentUNetConfig, patches: Sequence[Patch]) -> AbstractContextManager[Merge | None]:
+    """Within the block: what the patches change of such a U-Net; None if there are none."""
+    return merging([_file(patch) for patch in patches], *_known(config), for_unet) if patches else nullcontext()
+
+
+def fitted(config: LatentUNetConfig, patch: Patch) -> Adapter:
+    """What a patch does to such a U-Net, by its header.
+
+    Raises:
+        ModelError: it does not fit.
+    """
+    try:
+        return _file(patch).fit(*_known(config), for_unet)
+    except ValueError as error:
+        raise ModelError(f"{error}\n    name an adapter that was trained for this model") from error
+
+
+def _file(patch: Patch) -> File:
+    found = patch.checkpoint()
+    files = {name: entry.file for name, entry in found.tensors.items()}
+    return File(published.Checkpoint(found.path, files, found.shapes), found.metadata, patch.strength)
+
+
+@lru_cache(maxsize=4)  # of XL they take 0.25 s to find, and each adapter asks, when it is chosen and when it is read
+def _known(config: LatentUNetConfig) -> tuple[Stems, Mapping[str, Shape]]:
+    """What adapters may call the modules of such a U-Net, and the shapes of its tensors."""
+    with WithoutMemory():
+        unet = LatentUNet(config)
+    shapes = {name: tuple(value.shape) for name, value in unet.state_dict(keep_vars=True).items()}
+    return unet_stems(unet), shapes

@@ -1,0 +1,97 @@
+"""Adapters and learnt words of a CLIP text tower as they lie on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from nodeflow_nn import published
+from nodeflow_nn.adapters import Adapter
+from nodeflow_nn.merging import File, Merge
+from nodeflow_nn.placing import WithoutMemory
+from torch import Tensor
+
+from nodeflow import Checkpoint, ModelError, Patch
+from nodeflow_text.clip import ClipTextConfig, ClipTextTower
+from nodeflow_text.clip_adapters import for_text, text_stems
+
+
+@dataclass(frozen=True)
+class TextPatch:
+    """A patch, and as which text encoder of a whole model it sees the tower."""
+
+    patch: Patch
+    number: int
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """A learnt word: its file, what the word is, and what the file calls its vectors."""
+
+    patch: Patch
+    word: str
+    key: str
+
+    def vectors(self, device: torch.device | str | None) -> Tensor:
+        """[n, width] on that device, or without memory.
+
+        Raises:
+            ModelError: the file changed, or they are not finite.
+        """
+        found = self.patch.checkpoint()
+        if device is None:
+            shape = found.tensors[self.key].shape
+            return torch.empty(shape if len(shape) == 2 else (1, *shape), device="meta")
+        with _file(found).checkpoint.reading() as read:
+            vectors = read(self.key).float().reshape(-1, found.tensors[self.key].shape[-1])
+        if not bool(torch.isfinite(vectors).all()):
+            raise ModelError(f"{found.path}: {self.key} is not finite\n    fetch it again")
+        return vectors.to(device)
+
+
+@contextmanager
+def merged(config: ClipTextConfig, patches: Sequence[TextPatch]) -> Iterator[Merge | None]:
+    """Within the block: what the patches change of a tower; None if there are none."""
+    if not patches:
+        yield None
+        return
+    module = _outline(config)
+    merge = Merge()
+    with ExitStack() as stack:
+        for own in patches:
+            file = _file(own.patch.checkpoint(), own.patch.strength)
+            adapter = file.fit(text_stems(module, own.number), _shapes(module), partial(for_text, number=own.number))
+            merge.add(adapter, file, stack.enter_context(file.checkpoint.reading()))
+        yield merge
+
+
+def fitted(config: ClipTextConfig, own: TextPatch) -> Adapter:
+    """What a patch does to a tower, by its header.
+
+    Raises:
+        ModelError: it does not fit.
+    """
+    module = _outline(config)
+    try:
+        return _file(own.patch.checkpoint()).fit(
+            text_stems(module, own.number), _shapes(module), partial(for_text, number=own.number)
+        )
+    except ValueError as error:
+        raise ModelError(f"{error}\n    name an adapter that was trained for this model") from error
+
+
+def _file(found: Checkpoint, strength: float = 1.0) -> File:
+    files = {name: entry.file for name, entry in found.tensors.items()}
+    return File(published.Checkpoint(found.path, files, found.shapes), found.metadata, strength)
+
+
+def _outline(config: ClipTextConfig) -> ClipTextTower:
+    with WithoutMemory():
+        return ClipTextTower(config)
+
+
+def _shapes(module: ClipTextTower) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
