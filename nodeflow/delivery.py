@@ -12,7 +12,7 @@ from nodeflow.errors import Cancelled, told
 from nodeflow.events import Delivered, Made, Undelivered
 from nodeflow.hooks import manager
 from nodeflow.jsontext import CURES
-from nodeflow.values import Table
+from nodeflow.values import SavedFile, Table
 
 if TYPE_CHECKING:
     import pluggy
@@ -49,9 +49,14 @@ class Delivery:
             raise
         except BaseException as error:  # a save_value hook, like a node, may raise anything
             return Undelivered(made.output, str(path), _reason(error))
-        return Delivered(made.output, tuple(str(path) for path in paths), _small(made.value))
+        written, small = tuple(str(path) for path in paths), _small(made.value)
+        nowhere = not written and small is None and made.value is not None
+        return Delivered(made.output, written, small, _kind(made.value) if nowhere else "")
 
-    def _saved(self, value: Any, path: Path, about: str) -> Iterable[Path]:
+    def _saved(self, value: Any, path: Path, about: str) -> Iterable[Path | str]:
+        files = value if isinstance(value, list | tuple) else (value,)
+        if files and all(isinstance(file, SavedFile) for file in files):  # a node wrote them
+            return [file.path for file in files]
         return () if _said(value) else self.plugins().hook.save_value(value=value, stem=path, about=about) or ()
 
 
@@ -68,6 +73,13 @@ def _reason(error: BaseException) -> str:
 
 def _said(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float)
+
+
+def _kind(value: Any) -> str:
+    """`a TextEmbedding`, `a list of TextEmbedding`."""
+    name = type(value).__name__
+    inside = f" of {type(value[0]).__name__}" if isinstance(value, list | tuple) and value else ""
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}{inside}"
 
 
 def _small(value: Any) -> Any:

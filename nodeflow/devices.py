@@ -26,6 +26,10 @@ LOST = (
 """What CUDA says once a process can no longer use a device: every later call fails as well."""
 ASKED = re.compile(r"(?:tried to allocate|you tried to allocate) ([\d.]+) ?(bytes|[KMGT]iB)", re.IGNORECASE)
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+SHARE = 0.8
+"""The part of a device's free memory that models may take unless told otherwise; activations need the rest."""
+CPU_SHARE = 0.6
+"""The same for main memory, which the cache, the system and other programs use as well."""
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 

@@ -93,11 +93,15 @@ class Made(Event):
 
 @dataclass(frozen=True, slots=True)
 class Delivered(Event):
-    """An output of the graph is there: written to the files `paths`, or small enough to be said as `value`."""
+    """An output of the graph is there: written to the files `paths`, or small enough to be said as `value`.
+
+    `kind` names what is neither: no plugin writes such a value to a file. Else it is empty.
+    """
 
     output: str
     paths: tuple[str, ...]
     value: Any = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,14 +36,14 @@ def model_folders() -> tuple[Path, ...]:
     """Folders that weights are looked for in: those of `NODEFLOW_MODELS`, the user's data folder, Hugging Face's cache.
 
     A folder named there that is ComfyUI's stands for its folder `models`, and one that has the cache for its `hub`. The
-    user's own cache counts if it is there.
+    user's own cache counts if it is there. A folder that may not be read is as it was named.
     """
     import platformdirs  # deferred, as above
 
     named = [Path(folder) for folder in os.environ.get("NODEFLOW_MODELS", "").split(os.pathsep) if folder]
     own = Path(platformdirs.user_data_dir("nodeflow", appauthor=False)) / "models"
     cache = hugging_face_cache()
-    return (*(_models_of(folder) for folder in named), own, *((cache,) if cache.is_dir() else ()))
+    return (*(_models_of(folder) for folder in named), own, *((cache,) if is_folder(cache) else ()))
 
 
 def hugging_face_cache() -> Path:
@@ -54,7 +54,18 @@ def hugging_face_cache() -> Path:
     return Path(os.environ.get("HF_HOME") or Path(caches) / "huggingface") / "hub"
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder, as far as this may be known."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
+
+
 def _models_of(folder: Path) -> Path:
-    if (folder / "models" / "checkpoints").is_dir():
-        return folder / "models"
-    return folder / "hub" if any((folder / "hub").glob("models--*")) else folder
+    try:
+        if (folder / "models" / "checkpoints").is_dir():
+            return folder / "models"
+        return folder / "hub" if any((folder / "hub").glob("models--*")) else folder
+    except PermissionError:
+        return folder

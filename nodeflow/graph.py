@@ -101,6 +101,7 @@ def build(
     steps = checker.steps()
     order = checker.order(steps)
     checker.outputs()
+    checker.parameters()
     if problems := flat.faults.all(known):
         raise GraphError(problems)
     return Graph({name: steps[name] for name in order}, flat.outputs, document.title)
@@ -262,6 +263,23 @@ class _Checker:
                 self.fault(
                     node, None, f'output "{name}" asks for "{output}", which it does not have', f"it has {known}"
                 )
+
+    def parameters(self) -> None:
+        """Judges where the parameters lead, through the parameters of subgraphs to the input of a node."""
+        for name, place in self.flat.parameters[""].items():
+            node, _, port = place.partition(".")
+            while node in self.flat.groups and port in self.flat.parameters[node]:
+                inner, _, port = self.flat.parameters[node][port].partition(".")
+                node = f"{node}/{inner}"
+            entry = self.flat.nodes.get(node)
+            spec = self.spec(entry.type) if entry else None
+            told = f'parameter "{name}" leads to "{node}.{port}"'
+            if node in self.flat.groups:
+                known = self.flat.parameters[node]
+                self.fault(None, None, f'{told}: the graph has no parameter "{port}"', self.nearest(port, known))
+            elif spec is not None and spec.renamed.get(port, port) not in self.inputs[spec.id]:
+                cure = self.nearest(port, self.inputs[spec.id])
+                self.fault(None, None, f'{told}: {spec.id} has no input "{port}"', cure)
 
 
 def _around(links: Mapping[str, Iterable[str]], knot: set[str]) -> list[str]:

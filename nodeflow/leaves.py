@@ -62,5 +62,5 @@ def told_apart(model: Model) -> Model:
 
 
 def called(model: Model) -> str:
-    """What a message calls a model."""
-    return str(getattr(model, "name", None) or f"{model!r:.60}")
+    """What a message calls a model: by its file, or by its kind."""
+    return str(getattr(model, "name", None) or type(model).__name__)

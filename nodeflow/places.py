@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nodeflow.checkpoints import CONFIG, PIPELINE, SUFFIX, is_folder_of_weights
 from nodeflow.errors import ModelError
-from nodeflow.folders import model_folders
+from nodeflow.folders import is_folder, model_folders
 from nodeflow.headers import PICKLED
 
 SHELVES = (
@@ -65,7 +65,13 @@ def _in(place: Path, name: str, folders: bool, *, shelves: bool) -> Iterator[Pat
             homes, name = [home], inner or "."
     for home in homes:
         for candidate in (home / name, home / f"{name}{SUFFIX}"):
-            if candidate.is_file() or (folders and is_folder_of_weights(candidate)):
+            try:
+                there = candidate.is_file() or (folders and is_folder_of_weights(candidate))
+            except PermissionError:
+                if not shelves:
+                    raise
+                continue  # one model folder that may not be read does not hide the others
+            if there:
                 yield candidate
 
 
@@ -89,7 +95,8 @@ def snapshot(repository: Path) -> Path | None:
 def listed() -> Iterator[tuple[str, Path]]:
     """All that is in the model folders: names that `found_at` knows, and where they lead.
 
-    Links are followed, none of them twice; one that leads out of the model folders is listed and not entered.
+    Links are followed, none of them twice; one that leads out of the model folders is listed and not entered, and so is
+    a folder that may not be read.
 
     Raises:
         ModelError: there are so many files that these are no model folders.
@@ -100,7 +107,7 @@ def listed() -> Iterator[tuple[str, Path]]:
         waiting = [(place, "", 0)]
         while waiting:
             folder, name, depth = waiting.pop()
-            real = folder.resolve()
+            real = _real(folder)
             if real in seen or depth > DEEPEST:
                 continue
             seen.add(real)
@@ -109,6 +116,9 @@ def listed() -> Iterator[tuple[str, Path]]:
                 continue
             try:
                 items = sorted(folder.iterdir())
+            except PermissionError:
+                yield name or str(folder), folder
+                continue
             except OSError:
                 continue
             left -= len(items)
@@ -123,9 +133,9 @@ def listed() -> Iterator[tuple[str, Path]]:
             for item in [] if whole else items:
                 if item.name.startswith("."):
                     continue
-                if item.suffix in (SUFFIX, *PICKLED) and not item.is_dir():
+                if item.suffix in (SUFFIX, *PICKLED) and not is_folder(item):
                     yield (f"{name}/{item.name}" if name else item.name), item
-                elif not parts and item.is_dir():
+                elif not parts and is_folder(item):
                     waiting.append(_next(item, name, depth))
 
 
@@ -139,11 +149,16 @@ def _next(item: Path, name: str, depth: int) -> tuple[Path, str, int]:
 
 def inside(path: Path) -> bool:
     """Whether a path, its links followed, is below a model folder."""
-    return _inside(path.resolve())
+    return _inside(_real(path))
 
 
 def _inside(resolved: Path) -> bool:
-    return any(resolved.is_relative_to(folder.resolve()) for folder in model_folders())
+    return any(resolved.is_relative_to(_real(folder)) for folder in model_folders())
+
+
+def _real(path: Path) -> Path:
+    """Its links followed; a link that leads to itself is itself, where `Path.resolve` raises in some Pythons."""
+    return Path(os.path.realpath(path))
 
 
 def stem(name: str) -> str:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from nodeflow.devices import Arrival, Backend, TorchBackend, amount, asked_for, device_name, ran_out
+from nodeflow.devices import CPU_SHARE, SHARE, Arrival, Backend, TorchBackend, amount, asked_for, device_name, ran_out
 from nodeflow.errors import ModelError
 from nodeflow.leaves import called, told_apart
 from nodeflow.uses import Uses
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHARE = 0.8
-"""The part of a device's free memory that models may take unless told otherwise; activations need the rest."""
-CPU_SHARE = 0.6
-"""The same for main memory, which the cache, the system and other programs use as well."""
 TOLD = 8
 """Models that an error names, the largest."""
 Action = Literal["built", "prefetched", "reused", "evicted"]
@@ -270,9 +266,10 @@ class Residency:
                     raise
                 said, asked = (str(error).splitlines() or [type(error).__name__])[0], asked_for(error)
         wanted = f"; {amount(asked)} were asked for at once" if asked is not None else ""
+        fewer = ", or models of fewer bits (fp16)" * (name != "cpu")
         raise ModelError(
             f"out of memory on {name}, even with all other models evicted: {said}\n"
-            f"    {self._figures(name)}{wanted}; use smaller pictures or batches, or models of fewer bits (fp16)"
+            f"    {self._figures(name)}{wanted}; use smaller pictures or batches{fewer}"
         )
 
     @contextmanager
@@ -335,9 +332,10 @@ class Residency:
         """
         name, size = max(devices, key=self.budget), model.size
         if size > (budget := self.budget(name)):
+            cure = "or use another device" if name == "cpu" else "use a model of fewer bits (fp16), or another device"
             raise ModelError(
-                f"{model!r:.100} takes {amount(size)}, more than the {amount(budget)} that models may take on "
-                f"{name}\n    raise the budget (--vram), use a model of fewer bits (fp16), or another device"
+                f'the model "{called(model)}" takes {amount(size)}, more than the {amount(budget)} that models may '
+                f"take on {name}\n    raise the budget (--vram), {cure}"
             )
 
     def _make_room(self, key: _Key, size: int) -> list[_Slot] | None:
@@ -351,9 +349,10 @@ class Residency:
         if sum(self._slots[other].bytes for other in leaving) < excess:
             if any(not slot.ready and slot.ahead for other, slot in self._slots.items() if other.device == device):
                 return None
+            fewer = ", or use models of fewer bits (fp16)" * (device != "cpu")
             raise ModelError(
-                f"{key.model!r:.100} takes {amount(size)}, and what is in use leaves no room for it on {device}\n"
-                f"    {self._figures(device)}; raise the budget (--vram), or use models of fewer bits (fp16)"
+                f'the model "{called(key.model)}" takes {amount(size)}, and what is in use leaves no room for it on '
+                f"{device}\n    {self._figures(device)}; raise the budget (--vram){fewer}"
             )
         left: list[_Slot] = []
         while excess > 0:

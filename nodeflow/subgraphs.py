@@ -23,7 +23,8 @@ Place = tuple[str, str]
 class Flat:
     """All plain nodes by their path ("upscale/sample"), and the graph's outputs as (node, output).
 
-    groups: the graphs put in place, by path: a key that is the same for the same graph.
+    groups: the graphs put in place, by path: a key that is the same for the same graph. parameters: of each of these,
+    and of the whole at "".
     """
 
     nodes: dict[str, NodeEntry]
@@ -31,6 +32,7 @@ class Flat:
     groups: dict[str, str]
     outputs: dict[str, Place] = field(default_factory=dict)
     stands_for: dict[Place, Place] = field(default_factory=dict)
+    parameters: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def flatten(document: Document, file: str | None, folder: Path) -> Flat:
@@ -42,7 +44,7 @@ def flatten(document: Document, file: str | None, folder: Path) -> Flat:
         folder: where files of subgraphs are; none outside it is read.
     """
     groups: dict[str, str] = {}
-    flat = Flat({}, Faults(file, groups), groups)
+    flat = Flat({}, Faults(file, groups), groups, parameters={"": document.parameters})
     if not any(entry.type.startswith(GRAPH) for entry in document.nodes.values()):
         flat.nodes = dict(document.nodes)
         flat.outputs = {name: _place(place) for name, place in document.outputs.items()}
@@ -125,7 +127,7 @@ class _Flattening:
     def enter(
         self, inner: Document, path: str, inputs: Mapping[str, Input], chain: tuple[str, ...], folder: Path
     ) -> None:
-        self.flat.groups[path] = chain[-1]
+        self.flat.groups[path], self.flat.parameters[path] = chain[-1], inner.parameters
         given: dict[str, dict[str, Input]] = {}
         for port, value in inputs.items():
             place = inner.parameters.get(port)

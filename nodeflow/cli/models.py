@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
@@ -14,7 +15,7 @@ import nodeflow.cli.output as output
 from nodeflow.checkpoints import PIPELINE, Checkpoint, read_checkpoint
 from nodeflow.cli.checking import JSON_OPTION
 from nodeflow.errors import ModelError
-from nodeflow.files import shipped_weights
+from nodeflow.files import odd_kind, shipped_weights
 from nodeflow.folders import model_folders
 from nodeflow.headers import BITS, bytes_by_type
 from nodeflow.kinds import as_pipeline, kind_of
@@ -59,7 +60,9 @@ def models(
     for line in known:
         if line.error:
             output.warn(f"{line.name}: {line.error}")
-    if not known:
+    if not known and word:
+        output.warn(f'no model has "{pattern}" in its name or kind')
+    elif not known:
         folders = "\n    ".join(str(folder) for folder in model_folders())
         output.warn(f"no models; put them into one of\n    {folders}")
 
@@ -101,3 +104,6 @@ def _parts(folder: Path) -> dict[str, Checkpoint]:
 def _judge(path: Path) -> None:
     if not inside(path):
         raise ModelError("a link that leads out of the model folders, where no graph may read")
+    mode = path.stat().st_mode if path.exists() else stat.S_IFREG
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ModelError(f"is {odd_kind(mode)}, not a file")

@@ -14,6 +14,7 @@ from nodeflow.cli.opening import survey_graph, with_settings
 from nodeflow.devices import amount, device_name, size_of
 from nodeflow.document import nearest
 from nodeflow.errors import GraphError, Problem
+from nodeflow.folders import model_folders
 
 if TYPE_CHECKING:
     from nodeflow.graph import Graph
@@ -34,7 +35,8 @@ def plan(
     until: Annotated[str | None, typer.Option(metavar="NODE", help="Plan this node and what it needs.")] = None,
     device: Annotated[str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")] = None,
     vram: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory of the device, such as 6GB; what is free if not given.")
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory of the device, such as 6GB; what is free if not given."),
     ] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Measure this machine anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
@@ -99,8 +101,10 @@ def _planned(
     checked: Graph, path: Path, device: str, until: str | None, vram: int | None, ceilings: Ceilings
 ) -> Plan:  # fmt: skip
     from nodeflow.plan.walk import Planner
+    from nodeflow.session import Permissions
 
-    found = Planner(checked, device, until=until, vram=vram, ceilings=ceilings).run()
+    permissions = Permissions(read=(Path.cwd(), *model_folders()))  # as a worker lets a run read
+    found = Planner(checked, device, until=until, vram=vram, ceilings=ceilings, permissions=permissions).run()
     found.problems = [replace(problem, file=str(path)) for problem in found.problems]
     return found
 

@@ -101,7 +101,9 @@ class Report:
         for event in self.delivered:
             for path in event["paths"]:
                 output.say(_near(path))
-            if not event["paths"]:
+            if event.get("kind"):
+                output.say(f"{event['output']}: {event['kind']}, which cannot be written to a file")
+            elif not event["paths"]:
                 output.say(f"{event['output']} = {json.dumps(event.get('value'), ensure_ascii=False)}")
         output.flush()
 

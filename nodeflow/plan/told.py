@@ -9,7 +9,7 @@ from typing import Any
 
 from nodeflow.devices import amount
 from nodeflow.errors import Problem
-from nodeflow.values import Model, Recipe
+from nodeflow.values import Recipe
 
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 """Of each tensor by its field's name: dtype and shape."""
@@ -169,8 +169,3 @@ def described(value: Any) -> Output:
 
 def _shape(tensor: Any) -> tuple[str, tuple[int, ...]]:
     return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
-
-
-def name_of_model(model: Model) -> str:
-    """What a model is called: by its file, or by its kind."""
-    return str(getattr(model, "name", "") or type(model).__name__)

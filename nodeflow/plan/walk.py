@@ -19,13 +19,13 @@ from nodeflow.errors import GraphError, ModelError, NodeflowError, Problem
 from nodeflow.events import Event
 from nodeflow.foresight import Foresight, Outlook
 from nodeflow.graph import Graph, Step
-from nodeflow.leaves import models_in
+from nodeflow.leaves import called, models_in
 from nodeflow.plan.ceilings import Ceilings
 from nodeflow.plan.ledger import Ledger, clock
 from nodeflow.plan.networks import Rehearsed, furnish, networks_in
 from nodeflow.plan.rehearsal import Outcome, PlanContext, Stage
 from nodeflow.plan.sketch import Sketch, Unforeseen, quietly
-from nodeflow.plan.told import Move, NodePlan, Output, Plan, described, name_of_model
+from nodeflow.plan.told import Move, NodePlan, Output, Plan, described
 from nodeflow.residency import Moved, Residency
 from nodeflow.results import Results
 from nodeflow.session import Cancel, Permissions
@@ -41,6 +41,10 @@ class _LaidOut(Model):
 
     model: Model
     make: Callable[[Model, str], Any]
+
+    @property
+    def name(self) -> str:
+        return called(self.model)
 
     @property
     def size(self) -> int:
@@ -319,7 +323,7 @@ class Planner:
                 loaded = model.lay_out()
             took = clock() - began
         except NotImplementedError as error:
-            raise Unforeseen(f"loads {name_of_model(model)}, which cannot be laid out without its weights") from error
+            raise Unforeseen(f"loads {called(model)}, which cannot be laid out without its weights") from error
         parameters, size, tensors = furnish(loaded, self.stage.sketch, device)
         for tensor in tensors:
             self.ledger.memory.see(tensor, counts=False)
@@ -341,7 +345,7 @@ class Planner:
         model = moved.model.model
         if moved.action == "evicted":
             self.ledger.memory.model(moved.device, -self._sizes[model][1])
-        told = name_of_model(model), moved.device, moved.bytes, moved.resident
+        told = called(model), moved.device, moved.bytes, moved.resident
         self.plan.moves.append(Move(self._node.id, moved.action, *told))
 
 

@@ -1,6 +1,8 @@
 """The training loop: Muon and AdamW, a schedule that can be extended, a running average, exact resuming."""
 
+import errno
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -187,8 +189,16 @@ class _Run:
             "curve": self.curve,
         }
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        try:
+            torch.save(state, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:
+            if not _full(error, partial, state):
+                raise
+            message = f"there is no room in {path.parent} for the checkpoint ({_bytes(state) / 1e6:,.0f} MB)"
+            raise OSError(f"{message}\n    make room, or choose another output folder") from error
+        finally:
+            partial.unlink(missing_ok=True)  # there only if it failed
 
     def restore(self, path: Path) -> None:
         """Take up where a checkpoint stopped."""
@@ -206,6 +216,22 @@ class _Run:
         """Put the averaged weights into the modules."""
         for weight, mean in zip(self.weights, self.average, strict=True):
             weight.copy_(mean)
+
+
+def _bytes(state: Any) -> int:
+    """What the tensors in a checkpoint take."""
+    if isinstance(state, Tensor):
+        return state.nbytes
+    inside = state.values() if isinstance(state, Mapping) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_bytes, inside))
+
+
+def _full(error: Exception, partial: Path, state: Any) -> bool:
+    """Whether a checkpoint was not written because the disk is full: torch's own error does not say."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    written = partial.stat().st_size if partial.exists() else 0
+    return shutil.disk_usage(partial.parent).free < max(_bytes(state) - written, 2**20)
 
 
 def use_average(modules: Mapping[str, nn.Module], checkpoint: Path) -> int:

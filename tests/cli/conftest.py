@@ -27,7 +27,7 @@ TINY = {
 }
 PLUGIN = '''
 import os, sys, time
-from nodeflow import QUIET, Context, Seed, Table, hook, node
+from nodeflow import QUIET, Context, SavedFile, Seed, Table, hook, node
 
 
 @node(category="test")
@@ -62,9 +62,18 @@ def ill(after: int, how: str = "raise") -> Table | str:
     raise ValueError("it does not work\\n    do something else")
 
 
+@node(category="test")
+def wrote(count: int = 2) -> list[SavedFile]:
+    """Write files of its own."""
+    for number in range(count):
+        with open(f"own{number}.bin", "wb") as file:
+            file.write(b"x")
+    return [SavedFile.at(os.path.abspath(f"own{number}.bin")) for number in range(count)]
+
+
 @hook
 def register_nodes():
-    return [nap, echo, ill]
+    return [nap, echo, ill, wrote]
 '''
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from nodeflow import find_weights
 from nodeflow.checkpoints import Checkpoint
 from nodeflow.headers import Entry
 from nodeflow.kinds import kind_of
@@ -94,8 +95,13 @@ def test_what_is_there_and_what_is_wrong_with_it(nodeflow: Call, models: Path) -
     )
 
 
-def test_an_empty_list_says_where_models_belong(nodeflow: Call, models: Path) -> None:
-    said = nodeflow("models", "nothing is called so")
+def test_an_empty_list_says_where_models_belong(nodeflow: Call, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = nodeflow("models", "Nothing is called so")
+    assert (0, "") == (said.code, said.out)
+    assert 'no model has "Nothing is called so" in its name or kind' in said.err
+    assert str(models) not in said.err
+    monkeypatch.setattr("nodeflow.cli.models.entry_points", lambda group: ())
+    said = nodeflow("models")
     assert (0, "") == (said.code, said.out)
     assert f"no models; put them into one of\n    {models}" in said.err
 
@@ -104,6 +110,57 @@ def test_links_that_lead_out_are_told(nodeflow: Call, models: Path, tmp_path: Pa
     save_file({"w": torch.zeros(1)}, tmp_path / "secret.safetensors")
     (models / "vae" / "link.safetensors").symlink_to(tmp_path / "secret.safetensors")
     assert "vae/link.safetensors: a link that leads out of the model folders" in nodeflow("models").err
+
+
+def test_pipes_are_lines(nodeflow: Call, models: Path) -> None:
+    save_file({"w": torch.zeros(1)}, models / "vae" / "good.safetensors")
+    os.mkfifo(models / "vae" / "pipe.safetensors")
+    said = nodeflow("models")
+    assert 0 == said.code
+    assert "vae/good.safetensors" in said.out
+    assert "vae/pipe.safetensors: is a pipe, not a file" in said.err
+
+
+def test_links_to_themselves_are_lines(nodeflow: Call, models: Path) -> None:
+    save_file({"w": torch.zeros(1)}, models / "vae" / "good.safetensors")
+    (models / "vae" / "loop.safetensors").symlink_to("loop.safetensors")
+    said = nodeflow("models")
+    assert 0 == said.code
+    assert "vae/good.safetensors" in said.out
+    assert "vae/loop.safetensors: " in said.err
+    assert "cannot be opened: Too many levels of symbolic links" in said.err
+
+
+def test_a_folder_that_may_not_be_read_is_a_line(
+    nodeflow: Call, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"w": torch.zeros(1)}, models / "vae" / "good.safetensors")
+    locked = tmp_path / "locked"
+    (locked / "sub").mkdir(parents=True)
+    monkeypatch.setenv("NODEFLOW_MODELS", os.pathsep.join([str(locked), str(models)]))
+
+    def lock(name: str, *, itself: bool) -> None:
+        asked = getattr(os, name)
+
+        def refusing(path: Any = ".", *rest: Any, **more: Any) -> Any:
+            if not isinstance(path, int) and (locked in Path(path).parents or (itself and locked == Path(path))):
+                raise PermissionError(13, "Permission denied", str(path))
+            return asked(path, *rest, **more)
+
+        monkeypatch.setattr(os, name, refusing)
+
+    unlocked, scanned = os.listdir, os.scandir
+    lock("stat", itself=False)
+    lock("listdir", itself=True)
+    lock("scandir", itself=True)
+    assert models / "vae" / "good.safetensors" == find_weights("good")
+    said = nodeflow("models")
+    assert 0 == said.code
+    assert "vae/good.safetensors" in said.out
+    assert f"{locked}: [Errno 13] Permission denied" in said.err
+    monkeypatch.setattr(os, "listdir", unlocked)  # its names may be read, and no more
+    monkeypatch.setattr(os, "scandir", scanned)
+    assert "vae/good.safetensors" in nodeflow("models").out
 
 
 def test_hundreds_of_files_are_read_in_seconds_and_without_torch(models: Path) -> None:

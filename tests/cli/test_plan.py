@@ -201,7 +201,7 @@ def test_what_does_not_fit_ends_with_1(nodeflow: Call, hollow: Path) -> None:
 
     assert 1 == said.code
     assert "does not fit: cpu has 1.0 MB" in said.out
-    assert "takes 1.7 MB, more than the 1.0 MB that models may take" in said.err
+    assert 'the model "text" takes 1.7 MB, more than the 1.0 MB that models may take' in said.err
 
 
 def test_a_picture_file_gives_its_size_from_its_header(nodeflow: Call, tmp_path: Path) -> None:
@@ -216,6 +216,18 @@ def test_a_picture_file_gives_its_size_from_its_header(nodeflow: Call, tmp_path:
     assert [1, 3, *size] == said.json["nodes"][0]["outputs"]["image"]["tensors"]["pixels"]["shape"]
     assert ["save"] == said.json["unknown"]
     assert not (tmp_path / "outputs").exists()
+
+
+def test_models_of_the_model_folders_are_read(
+    nodeflow: Call, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path_factory.mktemp("models")
+    shutil.copy(WEIGHTS / "unet.safetensors", models / "mine.safetensors")
+    monkeypatch.setenv("NODEFLOW_MODELS", str(models))
+    nodes = {"net": {"type": "diffusion.load", "inputs": {"model": "mine"}}}
+    said = nodeflow("plan", graph(tmp_path, nodes, outputs=["net"]), "--device", "cpu")
+
+    assert 0 == said.code, said.err
 
 
 def test_two_thousand_nodes_are_planned(nodeflow: Call, tmp_path: Path) -> None:

@@ -98,6 +98,27 @@ def test_figures_are_printed_as_a_table(nodeflow: Call, tmp_path: Path) -> None:
     assert "Losses\n  step  loss\n     1   0.5\n     2  0.25\n" in said.out
 
 
+def test_files_that_a_node_wrote_are_an_output_as_they_are(nodeflow: Call, tmp_path: Path) -> None:
+    data = {"nodeflow": 1, "outputs": {"weights": "w"}, "nodes": {"w": {"type": "ill.wrote"}}}
+    (tmp_path / "wrote.json").write_text(json.dumps(data))
+    said = nodeflow("run", "wrote.json")
+    (told,) = [line for line in nodeflow("run", "wrote.json", "--json").out.splitlines() if '"delivered"' in line]
+
+    paths = [str(tmp_path / name) for name in ("own0.bin", "own1.bin")]
+    assert (0, ["own0.bin", "own1.bin"]) == (said.code, said.out.splitlines()[-2:])
+    assert (paths, None) == (json.loads(told)["paths"], json.loads(told)["value"])
+
+
+def test_what_no_plugin_writes_is_told_by_its_kind(nodeflow: Call, tmp_path: Path) -> None:
+    nodes = {"w": {"type": "ill.wrote", "inputs": {"count": 0}}}
+    (tmp_path / "none.json").write_text(json.dumps({"nodeflow": 1, "outputs": {"o": "w"}, "nodes": nodes}))
+    said = nodeflow("run", "none.json", "--quiet")
+    (told,) = [line for line in nodeflow("run", "none.json", "--json").out.splitlines() if '"delivered"' in line]
+
+    assert (0, "o: a list, which cannot be written to a file\n") == (said.code, said.out)
+    assert ([], None) == (json.loads(told)["paths"], json.loads(told)["value"])
+
+
 def test_an_unknown_node_to_run_until_gets_the_nearest(nodeflow: Call, tmp_path: Path) -> None:
     said = nodeflow("run", graph(tmp_path), "--until", "frist")
 

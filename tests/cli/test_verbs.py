@@ -172,7 +172,7 @@ def test_plugins_are_listed_and_broken_ones_explained(nodeflow: Call) -> None:
 
     assert 0 == said.code
     lines = [line.split() for line in said.out.splitlines()]
-    assert ["ill", "3", "nodes", "nodeflow-ill", "1.5"] in lines
+    assert ["ill", "4", "nodes", "nodeflow-ill", "1.5"] in lines
     assert ["broken", "broken", "nodeflow-ill", "1.5"] in lines
     assert "out of order" in said.err
     assert "Traceback" not in said.err

@@ -1,5 +1,6 @@
 """Plugins are imported once, in a child; whatever they do there is a line in the catalog and nobody else's problem."""
 
+import errno
 import importlib
 import json
 import sys
@@ -205,6 +206,16 @@ def test_a_folder_that_cannot_be_written_costs_time_only(place):
     place.add("good", GOOD.format(version=1))
     place.cache.write_text("a file where the folder should be")
     assert 1 == len(place.open())
+
+
+def test_a_full_disk_leaves_nothing_behind(place, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place.add("good", GOOD.format(version=1))
+    monkeypatch.setattr(module.os, "replace", full)
+    assert 1 == len(place.open())
+    assert [] == list(place.cache.iterdir())
 
 
 def test_another_nodeflow_reads_every_plugin_again(place, monkeypatch):

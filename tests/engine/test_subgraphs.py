@@ -66,6 +66,19 @@ def test_a_parameter_that_is_not_there_offers_the_nearest():
     assert ['did you mean "prompt"?'] == cures(nodes, graphs={"g": inner})
 
 
+def test_a_parameter_that_leads_to_no_input_is_told():
+    nodes = {"a": ("number", {"x": 1}), "b": ("graph:g",), "c": ("nobody.does_things",)}
+    inner = {"parameters": {"x": "n.x", "y": "n.yy"}, "nodes": {"n": {"type": "t.number"}}}
+    wrong = {"p": "a.xs", "q": "b.xx", "r": "b.y", "good": "a.x", "deep": "b.x", "absent": "c.x"}
+    told = [told for told in faults(nodes, graphs={"g": inner}, parameters=wrong) if "parameter" in told]
+    assert [
+        ': parameter "p" leads to "a.xs": t.number has no input "xs"',
+        ': parameter "q" leads to "b.xx": the graph has no parameter "xx"',
+        ': parameter "r" leads to "b/n.yy": t.number has no input "yy"',
+    ] == told
+    assert ['did you mean "x"?'] == cures({"a": nodes["a"]}, parameters={"p": "a.xs"})
+
+
 def test_an_output_that_the_graph_does_not_have():
     nodes = {"a": ("graph:twice",), "b": ("add", {"a": "$a.nothing"})}
     assert ['b.a: the graph at "a" has no output "nothing"'] == faults(nodes, graphs={"twice": TWICE})

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -53,6 +54,25 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tmp_path: Path) ->
     assert losses[-1] == run(resumed, checkpoint=tmp_path / "c.pt")[-1]
     assert equal(whole, resumed)
     assert ["c.pt"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("free", [0, 2**50])
+def test_a_full_disk_is_told_and_nothing_partial_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    run(model(), checkpoint=tmp_path / "c.pt", stop=2)
+    before = (tmp_path / "c.pt").read_bytes()
+
+    def full(_: object, path: Path) -> None:
+        path.write_bytes(b"PK")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    told = "there is no room in .* for the checkpoint .0 MB.\n    make room, or choose another output folder"
+    with pytest.raises(RuntimeError if free else OSError, match="enforce fail" if free else told):
+        run(model(), checkpoint=tmp_path / "c.pt")
+    assert {"c.pt": before} == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 def test_a_finished_run_only_loads(tmp_path: Path) -> None:
