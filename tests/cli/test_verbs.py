@@ -178,7 +178,7 @@ def test_plugins_are_listed_and_broken_ones_explained(nodeflow: Call) -> None:
     assert "Traceback" not in said.err
     assert "Traceback" in nodeflow("plugins", "-v").err
     told = {plugin["name"]: plugin for plugin in nodeflow("plugins", "--json").json}
-    assert ["ill.echo", "ill.ill", "ill.nap"] == told["ill"]["nodes"]
+    assert ["ill.echo", "ill.ill", "ill.nap", "ill.wrote"] == told["ill"]["nodes"]
 
 
 def test_the_schema_is_printed_or_written(nodeflow: Call, tmp_path: Path) -> None:
