@@ -20,7 +20,7 @@ import torch
 from nodeflow_diffusion.latent_unet import LatentUNet
 from nodeflow_diffusion.latent_unet_families import from_diffusers
 from nodeflow_diffusion.latent_unet_names import sources
-from nodeflow_nn.published import faults, told
+from nodeflow_nn.published import faults, shapes_of, told
 from report import goal, line
 
 
@@ -72,7 +72,7 @@ def ours(model: torch.nn.Module) -> LatentUNet:
     unet = LatentUNet(config).eval().requires_grad_(False).to(memory_format=torch.channels_last)
     weights = model.state_dict()
     wanted, shapes = sources(unet, "diffusers"), {name: tuple(value.shape) for name, value in weights.items()}
-    assert not (found := faults(unet, wanted, shapes, lambda _: True)), told(found)
+    assert not (found := faults(shapes_of(unet), wanted, shapes, lambda _: True)), told(found)
     for ours_name, value in unet.state_dict().items():
         value.copy_(torch.cat([weights[name] for name in wanted[ours_name]]).reshape(value.shape))
     return unet

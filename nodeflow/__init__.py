@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         find_weights,
         weights_identity,
     )
+    from nodeflow.foreign import Foreign, Remark
     from nodeflow.graph import Graph, build
     from nodeflow.hooks import hook
+    from nodeflow.kinds import expecting
     from nodeflow.nodes import Seed, Ui, node
     from nodeflow.runner import Engine
     from nodeflow.values import (
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
         Denoiser,
         Image,
         ImageEmbedding,
+        ImageEncoder,
+        Labels,
         Latent,
         LatentSpace,
         Mask,
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
         TextEncoder,
         Tokens,
         Trainable,
+        Upscaler,
         Video,
     )
 
@@ -63,14 +68,16 @@ _HOMES = {
         "CheckpointModel", "FileModel", "Patch", "checkpoint_identity", "file_identity", "find_checkpoint",
         "find_weights", "weights_identity",
     ),
+    "foreign": ("Foreign", "Remark"),
     "graph": ("Graph", "build"),
     "hooks": ("hook",),
+    "kinds": ("expecting",),
     "nodes": ("Seed", "Ui", "node"),
     "runner": ("Engine",),
     "values": (
-        "Autoencoder", "Codes", "Composition", "Dataset", "Denoiser", "Image", "ImageEmbedding", "Latent",
-        "LatentSpace", "Mask", "Model", "Objective", "Recipe", "SavedFile", "Table", "TextEmbedding", "TextEncoder",
-        "Tokens", "Trainable", "Video",
+        "Autoencoder", "Codes", "Composition", "Dataset", "Denoiser", "Image", "ImageEmbedding", "ImageEncoder",
+        "Labels", "Latent", "LatentSpace", "Mask", "Model", "Objective", "Recipe", "SavedFile", "Table",
+        "TextEmbedding", "TextEncoder", "Tokens", "Trainable", "Upscaler", "Video",
     ),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -90,10 +97,13 @@ __all__ = [
     "Document",
     "Engine",
     "FileModel",
+    "Foreign",
     "Graph",
     "GraphError",
     "Image",
     "ImageEmbedding",
+    "ImageEncoder",
+    "Labels",
     "Latent",
     "LatentSpace",
     "Mask",
@@ -104,6 +114,7 @@ __all__ = [
     "Patch",
     "PluginError",
     "Recipe",
+    "Remark",
     "RunError",
     "SavedFile",
     "Seed",
@@ -113,10 +124,12 @@ __all__ = [
     "Tokens",
     "Trainable",
     "Ui",
+    "Upscaler",
     "Video",
     "WorkerDied",
     "build",
     "checkpoint_identity",
+    "expecting",
     "file_identity",
     "find_checkpoint",
     "find_weights",

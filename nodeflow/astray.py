@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nodeflow.document import nearest
 from nodeflow.errors import ModelError, told
 from nodeflow.graph import Step
+from nodeflow.likeness import nearest
 
 LOOKED = 2_000
 """Names of a folder among which the nearest is sought: a message must not take seconds."""
@@ -32,7 +32,9 @@ def explained(error: BaseException, step: Step, given: Mapping[str, Any]) -> tup
         step: the node.
         given: what is known of its inputs.
     """
-    named, text = list(_named(step, given)), told(error)
+    named, text, port = list(_named(step, given)), told(error), getattr(error, "port", None)
+    if any(port == known.name for known in step.spec.inputs):
+        return text, port  # the error knows it by itself
     if isinstance(error, OSError) and error.errno is not None and isinstance(error.filename, str | os.PathLike):
         path = Path(error.filename)
         found = next(((port, name) for port, name, _ in named if _same(Path(name), path)), None)

@@ -153,6 +153,8 @@ class Folder:
 
     def _seen(self, file: os.DirEntry[str]) -> Iterator[Stored]:
         key, dot, _ = file.name.partition(SUFFIX)
+        if not file.is_file(follow_symlinks=False):
+            return  # nobody's entry, whatever its name says; a new entry of that name takes the place of a pipe
         if dot and KEY.fullmatch(key) and file.name == key + SUFFIX:
             stat = file.stat(follow_symlinks=False)
             yield Stored(key, stat.st_size, stat.st_mtime, Path(file.path))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial, reduce
 from importlib import import_module
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeflow.document import Wire
-from nodeflow.errors import PluginError, RunError
+from nodeflow.errors import PluginError, RunError, a_or_an
 from nodeflow.graph import Step
 from nodeflow.nodes import MARK, Mark
 from nodeflow.residency import computing
@@ -159,6 +160,13 @@ class Callee:
         return frozenset(told)
 
 
+def imported(callee: Callable[[NodeSpec], Callee], spec: NodeSpec) -> float:
+    """The time when a node's function is there: what its import took, torch's for one, is not the node's."""
+    with suppress(Exception, SystemExit):  # the call meets it again, and it is told there
+        callee(spec)
+    return time.monotonic()
+
+
 def guarded() -> AbstractContextManager[Any]:
     """Autograd off while a node computes; nothing at all where nobody has imported torch."""
     return computing() if "torch" in sys.modules else nullcontext()
@@ -204,7 +212,7 @@ def _function(spec: NodeSpec) -> tuple[Callable[..., Any], Mark]:
 
 
 def _called(value: Any) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    return "nothing" if value is None else a_or_an(type(value).__name__)
 
 
 def _list_of(kind: PortType) -> PortType | None:

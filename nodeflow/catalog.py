@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeflow.folders import cache_folder
+from nodeflow.regular import open_file
 from nodeflow.spec import NodeSpec
 
 FORMAT = 2
@@ -27,6 +28,12 @@ PLUGIN_SECONDS = 30.0
 """How long a plugin may take to import; torch, which the first one pays, took 3 CPU seconds where this was written."""
 PATIENCE = 3.0
 """Seconds after which it is said which plugin is waited for."""
+OFF = "NODEFLOW_PLUGINS_OFF"
+"""The environment variable that names plugins to be left out, with commas between."""
+OTHERS = "others"
+"""In it: all plugins that did not come with nodeflow."""
+OWN = "nodeflow-engine"
+"""The distribution that nodeflow and its own plugins come in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class Catalog:
         self._specs: dict[str, NodeSpec] = {}
         self._formerly: dict[str, str] | None = None
         self.plugins = plugins
+        self.off: frozenset[str] = frozenset()
+        """The names of plugins that were left out."""
 
     @classmethod
     def of(cls, *specs: NodeSpec) -> Catalog:
@@ -66,6 +75,20 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self._data)
+
+    def without(self, names: Iterable[str]) -> Catalog:
+        """The catalog without these plugins and their nodes; "others" are all that did not come with nodeflow."""
+        off = set(names)
+        gone = [plugin for plugin in self.plugins
+                if plugin.name in off or (OTHERS in off and plugin.distribution != OWN)]  # fmt: skip
+        if not gone:
+            return self
+        nodes = {node for plugin in gone for node in plugin.nodes}
+        made = Catalog({name: data for name, data in self._data.items() if name not in nodes})
+        made._specs = {name: spec for name, spec in self._specs.items() if name not in nodes}
+        made.plugins = tuple(plugin for plugin in self.plugins if plugin not in gone)
+        made.off = self.off | {plugin.name for plugin in gone}
+        return made
 
     def get(self, name: str) -> NodeSpec | None:
         """The node type called `name`, now or formerly; None if there is none."""
@@ -83,8 +106,13 @@ class Catalog:
 
     def cure(self, name: str, *, look: bool = True) -> str:
         """What to do about a node type that there is not; look: for names like it, which takes a while."""
+        program, colon, _ = name.partition(":")
+        if colon:
+            return f"it is a node of {program} that the import left as it was: replace it, or take it out"
         close = self.nearest(name) if look else None
         plugin, dot, _ = name.partition(".")
+        if plugin in self.off:
+            return f'its plugin "{plugin}" is switched off: switch it on again to use it ({OFF})'
         if any(found.error and found.name == plugin for found in self.plugins):
             return f'its plugin "{plugin}" is broken: see `nodeflow plugins`'
         if not close:
@@ -102,13 +130,25 @@ class Catalog:
         return close[0] if close else None
 
 
-def open_catalog(folder: Path | None = None, *, refresh: bool = False) -> Catalog:
+def open_catalog(
+    folder: Path | None = None, *, refresh: bool = False, off: Iterable[str] | None = None
+) -> Catalog:  # fmt: skip
     """The catalog of this Python environment, brought up to date: only plugins whose files changed are imported.
 
     Args:
         folder: where the catalog is kept; the user's cache folder if None.
         refresh: import every plugin again.
+        off: plugins that are left out, by name; those of `NODEFLOW_PLUGINS_OFF` if None.
     """
+    return _brought_up_to_date(folder, refresh).without(left_out() if off is None else off)
+
+
+def left_out() -> tuple[str, ...]:
+    """The plugins that `NODEFLOW_PLUGINS_OFF` names."""
+    return tuple(name for part in os.environ.get(OFF, "").split(",") if (name := part.strip()))
+
+
+def _brought_up_to_date(folder: Path | None, refresh: bool) -> Catalog:
     key = hashlib.blake2b(f"{sys.prefix} {sys.version}".encode(), digest_size=8).hexdigest()
     path = (folder or cache_folder()) / f"catalog-{key}.json"
     known = {} if refresh else _read(path)
@@ -170,7 +210,7 @@ def _engine_files() -> list[Any]:
 def _installed() -> Iterator[Plugin]:
     """Every plugin that has an entry point, nodeflow's own first; a name taken twice goes to the first."""
     taken: dict[str, str] = {}
-    points = sorted(entry_points(group="nodeflow"), key=lambda point: (_owner(point)[0] != "nodeflow", _owner(point)))
+    points = sorted(entry_points(group="nodeflow"), key=lambda point: (_owner(point)[0] != OWN, _owner(point)))
     for point in points:
         distribution, version = _owner(point)
         files = _files_of(point.module)
@@ -294,7 +334,8 @@ class _Watch:
 def _read(path: Path) -> dict[str, Any]:
     """The catalog on disk; empty where there is none, or one that is damaged or of another format."""
     try:
-        digest, _, text = path.read_text("utf-8").partition("\n")
+        with open_file(path) as file:
+            digest, _, text = file.read().decode().partition("\n")
         data: dict[str, Any] = json.loads(text) if digest == _digest(text) else {}
         return data if data.get("format") == FORMAT else {}
     except (OSError, ValueError):

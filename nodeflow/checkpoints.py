@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nodeflow.errors import ModelError
-from nodeflow.headers import CURE, PICKLED, Entry, weights_header
+from nodeflow.headers import CURE, PICKLED, Entry, short, unreadable, weights_header
+from nodeflow.regular import open_file
 
 SUFFIX = ".safetensors"
+SHARD = re.compile(r"-\d+-of-\d+\.")
 INDEX = ".safetensors.index.json"
 CONFIG = "config.json"
+ADAPTER = "adapter_config.json"
+ADAPTED = "adapter_model"
+"""What PEFT calls the settings and the weights of an adapter; without those settings the weights have no scale."""
 PIPELINE = "model_index.json"
 LONGEST_JSON = 16 * 2**20
 """Bytes of a config or an index; that of 10,000 tensors takes one million."""
@@ -27,7 +35,8 @@ class Checkpoint:
     """What a file, or a folder, says of its weights.
 
     path: the file or the folder. tensors: by name, each with its file. metadata: what the writer of the (first) file
-    said of it. config: what config.json says; empty without one. files: all that it was read from.
+    said of it. config: what config.json says, or of an adapter of PEFT's adapter_config.json; empty without one. files:
+    all that it was read from.
     """
 
     path: Path
@@ -36,15 +45,20 @@ class Checkpoint:
     config: Mapping[str, Any]
     files: tuple[Path, ...]
 
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    @cached_property
+    def dtypes(self) -> Mapping[str, str]:
+        """Of each tensor, as the format names it."""
+        return {name: entry.dtype for name, entry in self.tensors.items()}
+
+    @cached_property  # of Stable Diffusion XL 2,500, and each of its parts asks several times
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Of each tensor."""
         return {name: entry.shape for name, entry in self.tensors.items()}
 
 
 def is_folder_of_weights(path: Path) -> bool:
     """Whether a folder is a model, not a place where models are kept: it has a config, a list of parts, or parts."""
-    if any((path / name).is_file() for name in (CONFIG, PIPELINE)):
+    if any((path / name).is_file() for name in (CONFIG, PIPELINE, ADAPTER)):
         return True
     return path.is_dir() and any(path.glob(f"*/{CONFIG}"))
 
@@ -63,15 +77,10 @@ def read_checkpoint(path: Path, judge: Judge = Path, variant: str = "") -> Check
     if not path.is_dir():
         judge(path)
         header = weights_header(path)
-        return Checkpoint(path, header.tensors, header.metadata, {}, (path,))
-    config_file = path / CONFIG
-    config: Any = {}
-    files: list[Path] = []
-    if config_file.is_file():
-        judge(config_file)
-        config = read_json(config_file)
-        files.append(config_file)
+        config, files = _config(path.with_name(ADAPTER), judge) if path.name.startswith(ADAPTED) else ({}, ())
+        return Checkpoint(path, header.tensors, header.metadata, config, (*files, path))
     weights = chosen(path, variant)
+    config, files = _config(path / (ADAPTER if weights.name.startswith(ADAPTED) else CONFIG), judge)
     judge(weights)
     if not weights.name.endswith(".json"):
         header = weights_header(weights)
@@ -91,24 +100,38 @@ def read_checkpoint(path: Path, judge: Judge = Path, variant: str = "") -> Check
     return Checkpoint(path, tensors, weights_header(next(iter(shards))).metadata, config, (*files, weights, *shards))
 
 
+def _config(file: Path, judge: Judge) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """What a file beside weights says of them, and the file; nothing if there is none."""
+    if not file.is_file():
+        return {}, ()
+    judge(file)
+    return read_json(file), (file,)
+
+
 def chosen(folder: Path, variant: str = "") -> Path:
     """The weights of a folder: a safetensors file, or the index of several.
 
     Raises:
         ModelError: there are none, or more than one could be meant.
     """
-    names = sorted(item.name for item in folder.iterdir() if item.is_file())
+    try:
+        names = sorted(item.name for item in folder.iterdir() if item.is_file())
+    except OSError as error:
+        raise unreadable(folder, error) from error
     indexes = [name for name in names if name.endswith(INDEX) or _index_variant(name)]
     of_shards = {shard.name for name in indexes for shard in _shards(folder / name)}
     alone = [name for name in names if name.endswith(SUFFIX) and name not in of_shards]
     by_variant: dict[str, list[str]] = {}
     for name in (*alone, *indexes):
-        by_variant.setdefault(_variant(name), []).append(name)
+        by_variant.setdefault(variant_of(name), []).append(name)
     wanted = variant if variant in by_variant or len(by_variant) != 1 else next(iter(by_variant))
     found = by_variant.get(wanted, [])
     if len(found) == 1:
         return folder / found[0]
     if found:
+        if all(SHARD.search(name) for name in found):
+            index = SHARD.split(found[0])[0] + INDEX
+            raise ModelError(f"{folder} holds shards without their index: {_some(found)}\n    fetch {index} as well")
         raise ModelError(f"{folder} holds several models: {', '.join(found)}\n    name the file that is meant")
     if by_variant:
         kinds = ", ".join(sorted(kind or "plain" for kind in by_variant))
@@ -116,8 +139,9 @@ def chosen(folder: Path, variant: str = "") -> Path:
             f'{folder} has no "{variant or "plain"}" weights, but {kinds}\n    name the file that is meant'
         )
     pickled = [name for name in names if Path(name).suffix in PICKLED]
-    told = f"only pickled ones ({', '.join(pickled)}), which are refused" if pickled else "nothing of the kind"
-    raise ModelError(f"{folder} should hold weights in a safetensors file, but there is {told}\n    {CURE}")
+    told = f"are only pickled ones ({', '.join(pickled)}), which are refused" if pickled else "is nothing of the kind"
+    cure = f"convert them: nodeflow convert {shlex.quote(str(folder / pickled[0]))}" if pickled else CURE
+    raise ModelError(f"{folder} should hold weights in a safetensors file, but there {told}\n    {cure}")
 
 
 def _index_variant(name: str) -> str:
@@ -126,8 +150,8 @@ def _index_variant(name: str) -> str:
     return tail.removesuffix(".json") if head and tail.endswith(".json") and tail.count(".") == 1 else ""
 
 
-def _variant(name: str) -> str:
-    """`model.fp16.safetensors` -> "fp16"; `model.safetensors` -> ""."""
+def variant_of(name: str) -> str:
+    """The variant that a name of weights says: `model.fp16.safetensors` -> "fp16"; `model.safetensors` -> ""."""
     if found := _index_variant(name):
         return found
     return name.removesuffix(INDEX).removesuffix(SUFFIX).partition(".")[2]
@@ -141,7 +165,8 @@ def _shards(index: Path) -> dict[Path, set[str]]:
     found: dict[Path, set[str]] = {}
     for tensor, name in said.items():
         if Path(name).name != name or not name.endswith(SUFFIX):
-            raise ModelError(f'{index} names the shard "{name}", which is no safetensors file beside it\n    {CURE}')
+            told = f"names the shard {short(name)}, which is no safetensors file beside it"
+            raise ModelError(f"{index} {told}\n    {CURE}")
         found.setdefault(index.parent / name, set()).add(tensor)
     if len(found) > SHARDS:
         raise ModelError(f"{index} names {len(found):,} shards; at most {SHARDS:,} are read")
@@ -160,15 +185,16 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: it is none, or too long to be one.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             text = file.read(LONGEST_JSON + 1)
         found = json.loads(text) if len(text) <= LONGEST_JSON else None
     except OSError as error:
-        raise ModelError(f"{path} cannot be opened: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is no JSON: {error}\n    {CURE}") from error
+        at = getattr(error, "pos", getattr(error, "start", None))
+        raise ModelError(f"{path} is no JSON{'' if at is None else f' at byte {at:,}'}\n    {CURE}") from error
     if not isinstance(found, dict):
-        fault = f"longer than {LONGEST_JSON:,} bytes" if found is None else "no JSON object"
+        fault = f"longer than {LONGEST_JSON:,} bytes" if len(text) > LONGEST_JSON else "no JSON object"
         raise ModelError(f"{path} is {fault}\n    {CURE}")
     return found
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from nodeflow.errors import NodeflowError
 from nodeflow.folders import cache_folder
+from nodeflow.regular import open_file
 
 FORMAT = 1
 LARGEST = 64 * 1024
@@ -115,7 +116,7 @@ class Choices:
         except FileNotFoundError:
             return None, ""
         except (OSError, ValueError) as error:
-            return None, f"{path} is passed over: {error}"
+            return None, f"{path} is passed over: {_reason(error)}"
         if dict(found.key) != dict(key):
             return None, f"{path} is passed over: it was written for something else"
         return found.choice, ""
@@ -143,12 +144,17 @@ class Choices:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
-                yield f"{path} is passed over: {error}"
+                yield f"{path} is passed over: {_reason(error)}"
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """What is the matter, without the file's name, which is told already."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _read(path: Path) -> Remembered:
     """A file's content; ValueError with a reason if it is not what `Choices.put` wrote."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise ValueError(f"more than {LARGEST:,} bytes")

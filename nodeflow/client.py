@@ -16,24 +16,35 @@ from typing import Any
 
 from nodeflow.document import Document, write
 from nodeflow.errors import GraphError, Problem, WorkerDied
+from nodeflow.ring import Ring
 
 WAITING = "PASSIVE"
 """How torch's threads wait for each other: asleep. Spinning, as they do by themselves, took 20 s instead of 0.7 s for
 one picture on two cores that were busy with something else, and gained nothing on idle ones."""
+GROUPS = hasattr(os, "killpg")
 NOISE = 200
 """Lines of the worker's standard error that are kept, to be shown if it dies."""
 
 
 class Worker:
-    """A worker process. Use it as a context manager: nothing is left behind.
+    """A worker process, and a process group of its own, in which its compilers and other children are.
+
+    Use it as a context manager: a worker that ends well leaves only what its nodes left on purpose, and one that does
+    not leaves nothing.
 
     Args:
         said: told each line that a node prints.
         command: how the process is started.
+
+    Raises:
+        OSError: it cannot be started.
     """
 
     def __init__(self, *, said: Callable[[str], None] | None = None, command: Sequence[str] = ()) -> None:
         self._said = said
+        self._ring: Ring | None = None
+        with contextlib.suppress(OSError):  # without it there are no previews, and all else goes on
+            self._ring = Ring.make()
         self._noise: deque[str] = deque(maxlen=NOISE)
         self._runs = 0
         self._sending = threading.RLock()  # a cancel comes from other threads, and from signal handlers
@@ -46,6 +57,8 @@ class Worker:
             text=True,
             encoding="utf-8",
             errors="replace",
+            pass_fds=self._ring.inherited if self._ring is not None else (),
+            process_group=0 if GROUPS else None,
         )
         self._drain = threading.Thread(target=self._listen, name="nodeflow-noise", daemon=True)
         self._drain.start()
@@ -75,7 +88,7 @@ class Worker:
 
     def run(
         self,
-        document: Document,
+        document: Document | str,
         *,
         name: str = "graph",
         file: str | None = None,
@@ -87,19 +100,27 @@ class Worker:
         cache: bool = True,
         vram: int | None = None,
         prefetch: bool = True,
+        fetch: Sequence[str] = (),
+        previews: bool = False,
     ) -> Iterator[dict[str, Any]]:
-        """Runs a graph and yields its events, each as `Event.as_json` has it; the last is "ended".
+        """Runs a graph, or the text of one, and yields its events, each as `Event.as_json` has it; the last is "ended".
+
+        With `previews`, pictures of unfinished work and of finished nodes come as {"event": "previewed", "node",
+        "sequence", "width", "height", "pixels"}, RGB8; one that was overtaken before it was copied is left out.
 
         Raises:
             GraphError: the worker found the graph wrong.
             WorkerDied: the process ended during the run; the node that ran then is named. What was delivered stands.
         """
         self._runs += 1
+        text = document if isinstance(document, str) else write(document)
         self._send({
-            "do": "run", "id": self._runs, "graph": write(document), "name": name, "file": file,
+            "do": "run", "id": self._runs, "graph": text, "name": name, "file": file,
             "folder": str((folder or Path()).absolute()), "out": str(out.absolute()),
             "read": [str(path.absolute()) for path in read or [Path()]],
             "until": until, "device": device, "cache": cache, "vram": vram, "prefetch": prefetch,
+            "fetch": list(fetch),
+            "previews": dict(self._ring.handle) if previews and self._ring is not None else None,
         })  # fmt: skip
         run, over = self._runs, False
         try:
@@ -118,6 +139,8 @@ class Worker:
                 continue
             if event["event"] == "refused":
                 raise GraphError([Problem(**problem) for problem in event["problems"]])
+            if event["event"] == "previewed" and not self._copied(event):
+                continue
             if event["event"] == "started":
                 running.append(event["node"])
             elif event["event"] in ("finished", "failed") and event["node"] in running:
@@ -127,20 +150,43 @@ class Worker:
                 return
         raise self._death(running[-1] if running else "")
 
+    def _copied(self, event: dict[str, Any]) -> bool:
+        """Puts a preview's pixels into its event; False if they were overwritten meanwhile."""
+        size = event["width"] * event["height"] * 3
+        pixels = self._ring.read(event.pop("slot"), event["sequence"], size) if self._ring is not None else None
+        event["pixels"] = pixels
+        return pixels is not None
+
     def _death(self, node: str) -> WorkerDied:
+        if hasattr(os, "waitid") and self._process.returncode is None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+                self.send_signal(signal.SIGKILL)  # as long as nobody asked how it ended, its number is not another's
         code = self._process.wait()
         self._drain.join(timeout=1)
         ending = f"exit code {code}" if code >= 0 else f"signal {_signal(-code)}"
         what = "the process that ran it ended" if node else "the worker process ended, with no node at work"
         return WorkerDied(node, f"{what} ({ending})\n    {_cure(code, node)}", printed="\n".join(self._noise))
 
+    def warm(self) -> None:
+        """Has the process import what every run needs, before the first one waits for it."""
+        self._send({"do": "warm"})
+
     def cancel(self) -> None:
         """Asks the run to stop at its next step."""
         self._send({"do": "cancel"})
 
     def kill(self) -> None:
-        """Ends the process at once."""
+        """Ends the process at once, and what it has started: a compiler would go on for as long as it takes."""
         self._process.kill()
+        if GROUPS:
+            self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal to the process and to what it has started, where there are process groups."""
+        if GROUPS:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, of dead processes
+                os.killpg(self._process.pid, number)
 
     def close(self, patience: float = 5.0) -> None:
         """Ends the process: asked first, killed when it does not listen."""
@@ -149,13 +195,18 @@ class Worker:
             if self._process.stdin is not None:
                 self._process.stdin.close()
         try:
-            self._process.wait(patience)
+            well = self._process.wait(patience) == 0
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            well = False
+        if not well:
+            self.kill()
             self._process.wait()
         self._drain.join(timeout=1)  # a child that a node left behind may hold the pipe open for long
         assert self._process.stdout is not None
         self._process.stdout.close()
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
 
 
 def _event(line: str) -> dict[str, Any]:

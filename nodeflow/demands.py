@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from nodeflow.calls import Callee
 from nodeflow.errors import Cancelled
 from nodeflow.events import Event
 from nodeflow.foresight import Outlook
@@ -12,6 +13,7 @@ from nodeflow.graph import Graph, Step
 from nodeflow.residency import Residency
 from nodeflow.results import Results
 from nodeflow.session import Cancel
+from nodeflow.spec import NodeSpec
 
 Demand = tuple[str, bool]
 """A node, and whether its result is wanted or its name alone."""
@@ -28,6 +30,8 @@ class Kept(Protocol):
     """What outlives a run."""
 
     residency: Residency
+
+    def callee(self, spec: NodeSpec, /) -> Callee: ...
 
 
 class Run(Protocol):

@@ -26,6 +26,8 @@ LOST = (
 """What CUDA says once a process can no longer use a device: every later call fails as well."""
 ASKED = re.compile(r"(?:tried to allocate|you tried to allocate) ([\d.]+) ?(bytes|[KMGT]iB)", re.IGNORECASE)
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+LEAST = 2**20
+"""Bytes below which a bare number is of no use to any model, so that it must be of another unit than bytes."""
 SHARE = 0.8
 """The part of a device's free memory that models may take unless told otherwise; activations need the rest."""
 CPU_SHARE = 0.6
@@ -259,15 +261,18 @@ def amount(size: float) -> str:
 
 
 def size_of(text: str, option: str = "--vram") -> int:
-    """The bytes that a person means by "6GB", "6.5G", "800 MB" or "6GiB"; a bare number is of bytes.
+    """The bytes that a person means by "6GB", "6.5G", "800 MB" or "6GiB"; a bare number, from LEAST on, is of bytes.
 
     Raises:
-        GraphError: it is no size, or less than a byte.
+        GraphError: it is no size, less than a byte, or a small number without a unit.
     """
     found = SIZE.fullmatch(text.strip())
     size = float(found[1]) * (1024 if found[3] else 1000) ** POWERS[found[2].lower()] if found else 0.0
     if not 1 <= size < 2**63:
         raise GraphError(Problem(f'{option} {text}: expected a size, such as "6GB", "800MB" or "6.5GiB"'))
+    if size < LEAST and text.strip()[-1].isdigit():
+        meant = f"{text.strip()}{'GB' if size < 1000 else 'MB'}"
+        raise GraphError(Problem(f"{option} {text}: {size:g} of which unit?", f'did you mean "{meant}"?'))
     return int(size)
 
 

@@ -17,6 +17,7 @@ from nodeflow.edits import (
     RenameNode,
     SetGraph,
     SetInput,
+    SetMode,
     SetNode,
     SetOutput,
     SetParameter,
@@ -25,8 +26,11 @@ from nodeflow.edits import (
     Within,
     tables,
 )
+from nodeflow.errors import a_or_an
 from nodeflow.jsontext import compact
 from nodeflow.types import shown
+
+MODES = {"": "runs {} again", "muted": "mutes {}", "bypassed": "bypasses {}"}
 
 
 def diff(old: Document, new: Document) -> tuple[Edit, ...]:
@@ -55,9 +59,11 @@ def describe(edit: Edit) -> str:
         case RenameNode(node, name):
             return f'renames "{node}" to "{name}"'
         case SetNode(node, entry):
-            return f'makes "{node}" a {entry.type}, version {entry.version}'
+            return f'makes "{node}" {a_or_an(entry.type)}, version {entry.version}'
         case SetInput(node, port, value):
             return _input_line(f"{node}.{port}", value)
+        case SetMode(node, mode):
+            return MODES[mode].format(f'"{node}"')
         case SetParameter(name, place):
             return f'drops parameter "{name}"' if place is ABSENT else f'leads parameter "{name}" to {place}'
         case SetOutput(name, place):
@@ -139,6 +145,8 @@ def _inputs(old: Document, new: Document) -> Iterator[Edit]:
         if head[0] != head[1] or change.order:
             yield SetNode(name, entry)
             continue
+        if before.mode != entry.mode:
+            yield SetMode(name, entry.mode)
         for port in change.values:
             yield SetInput(name, port, entry.inputs.get(port, ABSENT))
 

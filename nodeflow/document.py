@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
-from nodeflow.errors import GraphError, Problem
+from nodeflow.errors import GraphError, Problem, a_or_an
 from nodeflow.jsontext import Flaw, block, escaped, judge_literal, kind, laid, loads, read_bytes, refuse
 from nodeflow.jsontext import save as save_text
-from nodeflow.likeness import foreign, misspelt_wire, slips
+from nodeflow.likeness import foreign, misspelt_wire, nearest, slips
 
 JSON = Any
 Input = Any
@@ -35,7 +34,9 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 GRAPH = "graph:"
 """How the type of a node begins that stands for a graph: one defined within the file, or in another file."""
 GRAPH_KEYS = frozenset(("nodeflow", "title", "parameters", "outputs", "nodes", "graphs", "view"))
-NODE_KEYS = frozenset(("type", "version", "inputs"))
+NODE_KEYS = frozenset(("type", "version", "mode", "inputs"))
+Mode = Literal["", "muted", "bypassed"]
+"""How a node takes part in a run: as it is, not at all, or by letting through what is wired into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class NodeEntry:
     version: int = 1
     inputs: Mapping[str, Input] = field(default_factory=dict)
     extra: Mapping[str, JSON] = field(default_factory=dict)
+    mode: Mode = ""
 
     def wires(self) -> Iterator[tuple[str, Wire]]:
         """Every wire that comes in, with the input it enters."""
@@ -67,7 +69,8 @@ class NodeEntry:
 
     def as_json(self) -> dict[str, JSON]:
         inputs = {port: spelled(value) for port, value in self.inputs.items()}
-        return {"type": self.type, "version": self.version, "inputs": inputs, **self.extra}
+        mode = {"mode": self.mode} if self.mode else {}
+        return {"type": self.type, "version": self.version, **mode, "inputs": inputs, **self.extra}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +176,6 @@ def typed(text: str) -> JSON:
     except (ValueError, RecursionError):
         return text
     return value
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean "clip"?`, or nothing. Looks at 2,000 names at most: a message must not take seconds."""
-    close = difflib.get_close_matches(name, list(islice(known, 2_000)), n=1)
-    return f'did you mean "{close[0]}"?' if close else ""
 
 
 def as_input(value: JSON) -> Input:
@@ -362,6 +359,11 @@ class _Reader:
         if type(version) is not int or version < 1:
             self.fault('"version" must be a whole number from 1', node=name)
             version = 1
+        mode = data.get("mode", "")
+        if mode not in ("muted", "bypassed") and "mode" in data:
+            shown = json.dumps(mode, ensure_ascii=False)[:40]
+            self.fault(f'"mode" must be "muted" or "bypassed", but is {shown}', "a node that runs has none", name)
+            mode = ""
         inputs = {}
         for port, value in self.table(data, "inputs", name).items():
             try:
@@ -370,7 +372,7 @@ class _Reader:
                 inputs[port] = UNREAD
                 if not any((told.node, told.port, told.file) == (name, port, self.file) for told in self.problems):
                     self.fault(str(error), node=name, port=port)
-        return NodeEntry(form, version, inputs, {key: data[key] for key in data if key not in NODE_KEYS})
+        return NodeEntry(form, version, inputs, {key: data[key] for key in data if key not in NODE_KEYS}, mode)
 
     def places(self, data: dict[str, JSON], key: str, nodes: Mapping[str, NodeEntry]) -> dict[str, str]:
         what, form = key[:-1], '"node.port"' if key == "parameters" else '"node" or "node.port"'
@@ -394,4 +396,4 @@ class _Reader:
         if not ID.fullmatch(name):
             shown = json.dumps(name[:70], ensure_ascii=False)
             cure = "use letters a to z, digits, _ and -, 64 of them at most"
-            self.fault(f"{shown} cannot be the name of a {what}", cure, name if what == "node" else None)
+            self.fault(f"{shown} cannot be the name of {a_or_an(what)}", cure, name if what == "node" else None)

@@ -2,7 +2,7 @@
 
     Edit
     ├── AddNode, RemoveNode, RenameNode, SetNode   whole nodes; what leads to them follows
-    ├── SetInput, SetParameter, SetOutput, SetTitle, SetGraph
+    ├── SetInput, SetMode, SetParameter, SetOutput, SetTitle, SetGraph
     ├── MoveNodes, SetView                         the picture only
     ├── Within                                     an edit of a graph that is defined within the file
     ├── Group                                      several, undone as one
@@ -21,8 +21,9 @@ from itertools import groupby
 from typing import Any, NoReturn
 
 from nodeflow.delta import ABSENT, Absent, Delta, delta, patched
-from nodeflow.document import ID, Document, Input, NodeEntry, Wire, as_input, nearest
-from nodeflow.errors import GraphError, Problem
+from nodeflow.document import ID, Document, Input, Mode, NodeEntry, Wire, as_input
+from nodeflow.errors import GraphError, Problem, a_or_an
+from nodeflow.likeness import nearest
 
 JSON = Any
 
@@ -119,6 +120,18 @@ class SetInput(Edit):
         entry = _known(self.node, document)
         value = self.value if self.value is ABSENT else _value(self.value, self.node, self.port)
         changed = replace(entry, inputs=_put(entry.inputs, self.port, value))
+        return replace(document, nodes={**document.nodes, self.node: changed})
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode(Edit):
+    """A node is "muted", "bypassed", or takes part in runs as it is ("")."""
+
+    node: str
+    mode: Mode
+
+    def change(self, document: Document) -> Document:
+        changed = _checked(self.node, replace(_known(self.node, document), mode=self.mode))
         return replace(document, nodes={**document.nodes, self.node: changed})
 
 
@@ -318,6 +331,8 @@ def _value(value: Input, node: str, port: str) -> Input:
 
 
 def _checked(node: str, entry: NodeEntry) -> NodeEntry:
+    if entry.mode not in ("", "muted", "bypassed"):
+        _refuse(f'"{entry.mode}" is no mode of a node', 'expected "muted", "bypassed", or "" for one that runs')
     return replace(entry, inputs={port: _value(value, node, port) for port, value in entry.inputs.items()})
 
 
@@ -330,9 +345,10 @@ def _known(node: str, document: Document) -> NodeEntry:
 
 def _new_name(name: str, taken: Iterable[str], what: str) -> None:
     if not ID.fullmatch(name):
-        _refuse(f'"{name[:70]}" cannot be the name of a {what}', "use letters, digits, _ and -, 64 of them at most")
+        cure = "use letters, digits, _ and -, 64 of them at most"
+        _refuse(f'"{name[:70]}" cannot be the name of {a_or_an(what)}', cure)
     if name in taken:
-        _refuse(f'there is a {what} "{name}" already', "choose another name")
+        _refuse(f'there is {a_or_an(what)} "{name}" already', "choose another name")
 
 
 def _leads(name: str, place: str, document: Document, what: str) -> None:

@@ -95,6 +95,11 @@ class Cancelled(BaseException):
     """Raised inside a node at its next step after somebody asked the run to stop."""
 
 
+def a_or_an(noun: str) -> str:
+    """The noun behind its article: "a node", "an output". One in u is sounded as "union", "uint8" and "U-Net" are."""
+    return f"{'an' if noun.lower().startswith(('a', 'e', 'i', 'o')) else 'a'} {noun}"
+
+
 def told(error: BaseException) -> str:
     """What an error says, and its kind where that says more."""
     kind = type(error).__name__

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nodeflow.values import Image
+from nodeflow.values import Image, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,20 @@ class Event:
         data: dict[str, Any] = {"event": type(self).__name__.lower()}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, Image) and field.metadata.get("json", True):
+            if not isinstance(value, Image | Mask) and field.metadata.get("json", True):
                 data[field.name] = value
         return data
 
 
 @dataclass(frozen=True, slots=True)
 class Began(Event):
-    """The run starts: at most `nodes` nodes will be looked at."""
+    """The run starts: at most `nodes` nodes will be looked at.
+
+    `left_out` has the graph's outputs that it will not make, each with the reason: a node is muted or bypassed.
+    """
 
     nodes: int
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,25 @@ class Stepped(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Previewed(Event):
-    """A picture of the work so far."""
+class Fetched(Event):
+    """So many of `total` bytes of what a node names on the hub are there; `file` is the one that comes now.
+
+    These come before the node's Started, and before anything is computed.
+    """
 
     node: str
-    image: Image
+    file: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed(Event):
+    """A picture of the work so far, or of what a node came to (`final`)."""
+
+    node: str
+    image: Image | Mask
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

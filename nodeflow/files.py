@@ -18,17 +18,19 @@ from pathlib import Path
 from nodeflow.checkpoints import Checkpoint, read_checkpoint
 from nodeflow.context import QUIET, Context
 from nodeflow.errors import ModelError
+from nodeflow.headers import unreadable
+from nodeflow.hub import SCHEME, found_at_hub
 from nodeflow.places import found_at
+from nodeflow.regular import odd_kind, open_file
 from nodeflow.values import Model
 
 WHOLE = 64 * 2**20
 """Up to this many bytes a file's identity is the digest of all it holds; beyond, reading it would cost seconds."""
+PIECES, PIECE = 8, 2**15
+"""A larger file's is that of so many pieces of so many bytes, evenly from its beginning to its end: models that were
+trained from one another often begin with the same numbers."""
 
 
-KINDS = {
-    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}  # fmt: skip
 Judge = Callable[[Path], object]
 """Raises PermissionError for a path that may not be read."""
 _judge: ContextVar[Judge | None] = ContextVar("judge", default=None)
@@ -64,11 +66,11 @@ def _judged(path: Path) -> None:
 
 
 def file_identity(path: str | os.PathLike[str]) -> str:
-    """A digest that changes when the file's content does; of a file over 64 MiB, of its first MiB, size and time.
+    """A digest that changes when the file's content does; of a file over 64 MiB, of some of it, size and time.
 
     Raises:
         FileNotFoundError: there is no such file.
-        PermissionError: it lies outside the folders that the run may read.
+        PermissionError: it lies outside the folders that the run may read, or this user may not read it.
         ValueError: it is no regular file: to open a pipe would wait for ever, a device may never end.
     """
     _judged(Path(path))
@@ -79,26 +81,24 @@ def file_identity(path: str | os.PathLike[str]) -> str:
     return (_header_digest if weights else _digest)(os.fspath(path), told.st_size, told.st_mtime_ns)
 
 
-def odd_kind(mode: int) -> str:
-    """What a path that is no regular file leads to, by its mode: "a pipe"."""
-    return KINDS.get(stat.S_IFMT(mode), "something else")
-
-
 @lru_cache(maxsize=4096)
 def _digest(path: str, size: int, mtime_ns: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         if size <= WHOLE:
             while block := file.read(2**20):
                 digest.update(block)
         else:
-            digest.update(file.read(2**20) + f"{size} {mtime_ns}".encode())
+            for at in range(PIECES):
+                file.seek((size - PIECE) * at // (PIECES - 1))
+                digest.update(file.read(PIECE))
+            digest.update(f"{size} {mtime_ns}".encode())
     return digest.hexdigest()
 
 
 @lru_cache(maxsize=4096)
 def _header_digest(path: str, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         length = file.read(8)
         header = file.read(min(int.from_bytes(length, "little"), WHOLE))
     return hashlib.blake2b(header + f"header {size} {mtime_ns}".encode(), digest_size=16).hexdigest()
@@ -134,7 +134,7 @@ def find_checkpoint(name: str, ctx: Context = QUIET, part: str = "") -> Checkpoi
         ModelError: there is none; or it is damaged, pickled, or lacks some of its files.
         PermissionError: a file of it lies outside the folders that the run may read.
     """
-    path = _found(name, ctx, folders=True)
+    path = _found(name, ctx, folders=True, part=part)
 
     def judge(file: Path) -> None:
         ctx.read(file)
@@ -147,7 +147,7 @@ def find_checkpoint(name: str, ctx: Context = QUIET, part: str = "") -> Checkpoi
 
 def checkpoint_identity(checkpoint: Checkpoint) -> str:
     """The content of all its files, as `file_identity` has each."""
-    told = [f"{file.name} {file_identity(file)}" for file in checkpoint.files]
+    told = [f"{file.name} {_content(file)}" for file in checkpoint.files]
     return (
         told[0].partition(" ")[2]
         if len(told) == 1
@@ -155,8 +155,13 @@ def checkpoint_identity(checkpoint: Checkpoint) -> str:
     )
 
 
-def _found(name: str, ctx: Context, *, folders: bool) -> Path:
+def _found(name: str, ctx: Context, *, folders: bool, part: str = "") -> Path:
     plugin, colon, stem = name.partition(":")
+    if name.startswith(SCHEME):
+        path = found_at_hub(name, part=part, folders=folders, looking=_headers.get())
+        ctx.read(path)
+        _judged(path)
+        return path
     if colon and len(plugin) > 1:
         return _shipped(plugin, stem)
     path = found_at(name, folders=folders)
@@ -167,7 +172,17 @@ def _found(name: str, ctx: Context, *, folders: bool) -> Path:
 
 def weights_identity(model: str) -> str:
     """The content of the weights of that name: `identity` of a node whose input `model` names some."""
-    return file_identity(find_weights(model))
+    return _content(find_weights(model))
+
+
+def _content(weights: Path) -> str:
+    """`file_identity` of weights, which the system may not let us read."""
+    try:
+        return file_identity(weights)
+    except OSError as error:
+        if error.errno is None:  # the run's own refusal, which says it all
+            raise
+        raise unreadable(weights, error) from error
 
 
 @dataclass(frozen=True)
@@ -191,7 +206,7 @@ class FileModel(Model):
             ModelError: it is gone, or no longer what it was when the graph looked at it.
         """
         path = find_weights(self.name)
-        if file_identity(path) != self.digest:
+        if _content(path) != self.digest:
             raise ModelError(f"{path} has changed since the graph looked at it\n    run the graph again")
         return path
 

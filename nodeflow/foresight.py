@@ -67,7 +67,7 @@ class Foresight:
         """
         if self._plain is None:
             specs = {id(step.spec): step.spec for step in self._graph.steps.values()}
-            self._plain = not any(_may_hold_recipes(port.type) for spec in specs.values() for port in spec.outputs)
+            self._plain = not any(may_hold_recipes(port.type) for spec in specs.values() for port in spec.outputs)
         if self._plain:
             return []
         carried: dict[str, tuple[Model, ...]] = {}
@@ -133,7 +133,7 @@ class Foresight:
             known = wire.node in self._results.entries
             for model in models_in(self._results.take(wire)) if known else carried.get(wire.node, ()):
                 models[model] = models.get(model, False) or port in required
-        recipes = any(_may_hold_recipes(port.type) for port in step.spec.outputs)
+        recipes = any(may_hold_recipes(port.type) for port in step.spec.outputs)
         if step.spec.context:
             needed = tuple(model for model, needed in models.items() if needed)
             return Coming(step.id, tuple(models), needed, recipes and not any(step.wires()))
@@ -143,10 +143,10 @@ class Foresight:
         return Coming(step.id, (), (), recipes and not any(step.wires()))
 
 
-def _may_hold_recipes(kind: PortType) -> bool:
+def may_hold_recipes(kind: PortType) -> bool:
     """Whether models may travel under a type; of a class that nobody has imported yet, that is not known."""
     if kind.kind != "class":
-        return kind.kind == "any" or any(_may_hold_recipes(item) for item in kind.items)
+        return kind.kind == "any" or any(may_hold_recipes(item) for item in kind.items)
     return kind.name.partition(":")[0] not in sys.modules or _is_recipe(kind.name)
 
 

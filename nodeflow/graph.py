@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nodeflow.catalog import Catalog
-from nodeflow.document import UNREAD, Document, Input, NodeEntry, Wire, nearest
+from nodeflow.document import UNREAD, Document, Input, NodeEntry, Wire
 from nodeflow.errors import GraphError, Problem
+from nodeflow.likeness import nearest
+from nodeflow.modes import Absent, without_absent
 from nodeflow.spec import NodeSpec, Port
 from nodeflow.subgraphs import Flat, flatten
 from nodeflow.types import PortType, accepts, beyond, fault
@@ -49,20 +51,35 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Steps in an order in which each comes after those it takes from; outputs as (node, output)."""
+    """Steps in an order in which each comes after those it takes from; outputs as (node, output).
+
+    absent: the nodes and outputs that the file has and a run leaves out, since a node is muted or bypassed.
+    """
 
     steps: Mapping[str, Step]
     outputs: Mapping[str, tuple[str, str]]
     title: str = ""
+    absent: Absent = field(default_factory=Absent)
 
     def targets(self) -> tuple[str, ...]:
         """What a whole run computes: the outputs and every node with an effect; of a graph with neither, its ends."""
         wanted = [node for node, _ in self.outputs.values()]
         wanted += [step.id for step in self.steps.values() if step.spec.effect]
-        if not wanted:
+        if not wanted and not self.absent.outputs:
             taken = {wire.node for step in self.steps.values() for _, wire in step.wires()}
             wanted = [name for name in self.steps if name not in taken]
         return tuple(dict.fromkeys(wanted))
+
+    def astray(self, node: str) -> Problem | None:
+        """Why a run cannot go until that node; None if it can."""
+        if node in self.steps:
+            return None
+        if reason := self.absent.nodes.get(node):
+            return Problem(f'node "{node}" does not run: {reason}', "let it run, or run until another node")
+        if node in self.outputs:
+            cure = f'name the node that makes it: "{self.outputs[node][0]}"'
+            return Problem(f'"{node}" is an output, and no node', cure)
+        return Problem(f'there is no node "{node}"', nearest(node, self.steps))
 
     def needed(self, targets: tuple[str, ...]) -> tuple[str, ...]:
         """The targets and all they are made from, deepest first: what is needed together stands together."""
@@ -98,13 +115,14 @@ def build(
     """
     flat = flatten(document, file, folder or Path.cwd())
     checker = _Checker(flat, catalog, known)
+    absent = without_absent(flat, checker.spec)
     steps = checker.steps()
     order = checker.order(steps)
     checker.outputs()
     checker.parameters()
     if problems := flat.faults.all(known):
         raise GraphError(problems)
-    return Graph({name: steps[name] for name in order}, flat.outputs, document.title)
+    return Graph({name: steps[name] for name in order}, flat.outputs, document.title, absent)
 
 
 class _Checker:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nodeflow.errors import GraphError, Problem
+from nodeflow.regular import NotAFile, open_file
 
 JSON = Any
 
@@ -114,14 +115,13 @@ def bounded(source: str | bytes, file: str | None) -> str:
         too_large(len(data), file)
     if isinstance(source, bytes) and (encoding := _wide(source)):
         refuse(f"the text is {encoding}, and a graph is UTF-8", "save it again as UTF-8 text", file)
-    if _too_deep(data):
-        refuse(f"the text is nested more than {MAX_DEPTH} deep", "it is no graph", file)
-    if isinstance(source, str):
-        return source.removeprefix("\ufeff")
     try:
-        return source.decode("utf-8-sig")
+        text = source.removeprefix("\ufeff") if isinstance(source, str) else source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         refuse(f"byte {error.start:,} is not UTF-8", "if this is a graph, save it again as UTF-8 text", file)
+    if _too_deep(data):
+        refuse(f"the text is nested more than {MAX_DEPTH} deep", "it is no graph", file)
+    return text
 
 
 def _wide(data: bytes) -> str:
@@ -156,21 +156,33 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         GraphError: it is, or cannot be read.
     """
+    data, size = read_start(path, 0)
+    if size > MAX_BYTES:
+        too_large(size, os.fspath(path))
+    return data
+
+
+def read_start(path: str | os.PathLike[str], most: int = MAX_BYTES) -> tuple[bytes, int]:
+    """What a file holds, and its size; of one over MAX_BYTES the first `most` bytes.
+
+    Raises:
+        GraphError: it cannot be read.
+    """
     name = os.fspath(path)
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             size = os.fstat(stream.fileno()).st_size
-            data = b"" if size > MAX_BYTES else stream.read(MAX_BYTES + 1)
+            data = stream.read(most if size > MAX_BYTES else MAX_BYTES + 1)
     except FileNotFoundError:
         refuse("there is no such file", "look at the name, and at the folder you are in", name)
-    except IsADirectoryError:
-        refuse("this is a folder", "name a file in it", name)
+    except NotAFile as error:
+        folder = error.kind == "a folder"
+        cure = "name a file in it" if folder else "save what comes out of it to a file, and name that"
+        refuse(f"this is {error.kind}{'' if folder else ', not a file'}", cure, name)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         told = getattr(error, "strerror", None) or error
         refuse(f"the file cannot be read: {told}", "look at its name and at who may read it", name)
-    if size > MAX_BYTES:
-        too_large(size, name)
-    return data
+    return data, size
 
 
 def save(text: str, path: str | os.PathLike[str]) -> None:

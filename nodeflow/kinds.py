@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from nodeflow.checkpoints import Checkpoint
+from nodeflow.errors import ModelError
 
 OWN = frozenset({"architecture", "config", "provenance"})
 """What the metadata of weights that nodeflow trained hold."""
@@ -61,23 +63,52 @@ KINDS = (
     Row("sd2 u-net", (WORDS,), 1024),
     Row("sdxl u-net", (WORDS,), 2048),
     Row("sdxl refiner u-net", (WORDS,), 1280),
+    Row("guided-diffusion classifier", ("input_blocks.0.0.weight", "time_embed.0.weight", "out.2.c_proj.weight")),
+    Row("guided-diffusion upsampler", ("time_embed.0.weight", "out.2.weight", "input_blocks.0.0.weight"), 6),
     Row("guided-diffusion u-net", ("input_blocks.0.0.weight", "time_embed.0.weight", "out.2.weight")),
     Row("vqgan", ("quantize.embedding.weight", "decoder.conv_in.weight", "encoder.conv_in.weight")),
+    Row("vqgan", ("quantize.embed.weight", "decoder.conv_in.weight", "encoder.conv_in.weight")),
     Row("vae", ("*encoder.conv_in.weight", "*decoder.conv_in.weight")),
     Row("vae decoder", ("*decoder.conv_in.weight",)),
     Row("clip", (TOKENS, "vision_model.embeddings.patch_embedding.weight")),
     Row("clip", ("token_embedding.weight", "visual.conv1.weight")),
     Row("clip", ("token_embedding.weight", "visual.layer1.0.conv1.weight")),
     Row("vision encoder", ("*vision_model.embeddings.patch_embedding.weight",)),
+    Row("vision encoder", ("visual.class_embedding", "visual.conv1.weight")),
+    Row("vision encoder", ("visual.attnpool.k_proj.weight", "visual.conv1.weight")),
     Row("clip-l text encoder", (TOKENS,), 768),
     Row("clip-h text encoder", (TOKENS,), 1024),
     Row("clip-g text encoder", (TOKENS,), 1280),
     Row("clip text encoder", (TOKENS,)),
     Row("t5 text encoder", ("encoder.block.0.layer.0.SelfAttention.q.weight",)),
-    Row("esrgan upscaler", ("model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight")),
-    Row("esrgan upscaler", ("conv_first.weight", "body.0.rdb1.conv1.weight")),
+    Row("esrgan upscaler", ("*model.0.weight", "*model.1.sub.0.RDB1.conv1.0.weight")),
+    Row("esrgan upscaler", ("*conv_first.weight", "*RRDB_trunk.0.RDB1.conv1.weight")),
+    Row("esrgan upscaler", ("*conv_first.weight", "*body.0.rdb1.conv1.weight")),
 )
 """The first row that fits is the kind; a whole model stands before its parts, as it holds these too."""
+OPENERS = (
+    ("checkpoint", "diffusion.load_checkpoint"),
+    ("pipeline", "diffusion.load_checkpoint"),
+    ("controlnet", "diffusion.control"),
+    ("lora", "diffusion.lora, and its part for the text encoder by text.lora"),
+    ("embedding", "text.textual_inversion"),
+    ("guided-diffusion classifier", "diffusion.load_classifier"),
+    ("guided-diffusion", "diffusion.load_adm"),
+    ("u-net", "diffusion.load_unet"),
+    ("vae decoder", ""),
+    ("vae", "codebooks.load_vae"),
+    ("vqgan", "codebooks.load_vae"),
+    ("t5 text encoder", "text.load_t5"),
+    ("text encoder", "text.load_clip"),
+    ("vision encoder", "text.load_vision"),
+    ("clip", "text.load_clip, and text.load_vision for its vision tower"),
+    ("esrgan", "image.load_upscaler"),
+    ("nodeflow text_encoder", "text.load_encoder"),
+    ("nodeflow autoencoder", "codebooks.load"),
+    ("nodeflow adm", "diffusion.load_adm"),
+    ("nodeflow", "diffusion.load"),
+)
+"""By words of a kind, the first that fit: the node of the built-in plugins that opens such a file; "" if none does."""
 VARIANTS = {5: " (depth)", 8: " (edit)", 9: " (inpaint)"}
 """By the channels that a U-Net takes."""
 
@@ -95,6 +126,37 @@ def kind_of(checkpoint: Checkpoint) -> str:
     if told := checkpoint.config.get("_class_name") or (checkpoint.config.get("architectures") or [""])[0]:
         return f"unknown ({told})"
     return f"unknown ({min(tensors)}, ...)" if tensors else "unknown (no tensors)"
+
+
+def opener_of(kind: str) -> str:
+    """The node that opens a file of that kind; "" if there is none."""
+    return next((node for words, node in OPENERS if words in kind), "")
+
+
+@contextmanager
+def expecting(checkpoint: Checkpoint, *kinds: str) -> Iterator[None]:
+    """What fails within the block because the checkpoint is of another kind says so, instead of what was missed first.
+
+    Args:
+        checkpoint: what is opened.
+        kinds: words of kinds that may be opened, such as "checkpoint" or "u-net"; those of one kind alone say which.
+
+    Raises:
+        ModelError: something within raised one. If the checkpoint is of a known kind and of none of these, it tells
+            that kind, and which node opens such a file.
+    """
+    try:
+        yield
+    except ModelError as error:
+        kind = kind_of(checkpoint)
+        if kind.startswith("unknown") or any(fit in kind for fit in kinds):
+            raise
+        opener = opener_of(kind)
+        cure = f"open it by {opener}" if opener else "no node opens such a file"
+        raise ModelError(
+            f'{checkpoint.path} is of the kind "{kind}", but expected {" or ".join(kinds)}\n'
+            f"    {cure}; or name another file"
+        ) from error
 
 
 def _fits(row: Row, checkpoint: Checkpoint) -> bool:

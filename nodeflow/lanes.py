@@ -7,17 +7,17 @@ several nodes mixed. Nodes without a context compute between, in the reader's th
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from nodeflow.calls import imported
 from nodeflow.demands import Demand, Run
 from nodeflow.errors import Cancelled
 from nodeflow.events import Event, Started
 from nodeflow.graph import Step
 from nodeflow.leaves import models_in
+from nodeflow.session import Said
 
 
 class _Over(NamedTuple):
@@ -51,7 +51,7 @@ class Lanes:
         self._waiting: dict[Demand, dict[Demand, None]] = {}
         self._ready: set[str] = set()
         self._busy: dict[str, str] = {}
-        self._said: queue.SimpleQueue[Event | _Over] = queue.SimpleQueue()
+        self._said: Said[Event | _Over] = Said()
         self._ended: BaseException | None = None
         self._begun = False
 
@@ -173,7 +173,7 @@ class Lanes:
         return max(free, key=lambda device: sum(residency.resident(device).get(model, 0) for model in models))
 
     def _work(self, device: str, step: Step) -> None:
-        began = time.monotonic()
+        began = imported(self._run.engine.callee, step.spec)
         values: tuple[Any, ...] = ()
         raised: BaseException | None = None
         try:

@@ -1,9 +1,10 @@
-"""The models in a value: the leaves of its recipes."""
+"""The models in a value: the leaves of its recipes, and whether devices can run them."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from nodeflow import values
@@ -32,6 +33,26 @@ def models_in(value: Any) -> tuple[Model, ...]:
             inside = [*item, *item.values()] if isinstance(item, dict) else list(item)
         stack.extend(reversed(inside))
     return tuple(found)
+
+
+def judge(value: Any, devices: Sequence[str]) -> None:
+    """Refuses a value with a model that none of these devices can run as it is asked for.
+
+    Raises:
+        ValueError: as `Model.judge` on the first of them.
+    """
+    for model in models_in(value):
+        refusals = [found for device in devices if (found := _refusal(model, device)) is not None]
+        if refusals and len(refusals) == len(devices):
+            raise refusals[0]
+
+
+def _refusal(model: Model, device: str) -> ValueError | None:
+    try:
+        model.judge(device)
+    except ValueError as error:
+        return error
+    return None
 
 
 @functools.cache

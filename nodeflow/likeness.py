@@ -1,9 +1,10 @@
-"""What looks like a part of a graph file and is none: foreign files, keys nearly right, links misspelt."""
+"""What looks like a part of a graph file and is none: foreign files, keys and names nearly right, links misspelt."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from nodeflow.jsontext import compact, kind
@@ -18,7 +19,8 @@ def foreign(data: Any) -> tuple[str, str]:
         return f"a graph is a JSON object, but this is {kind(data)}", 'it begins {"nodeflow": 1, ...'
     steps = any(isinstance(value, dict) and "class_type" in value for value in data.values())
     if steps or "last_node_id" in data or ("links" in data and "nodes" in data):
-        return "this looks like a ComfyUI workflow, not a nodeflow graph", 'a graph begins {"nodeflow": 1, ...'
+        cure = "`nodeflow import FILE --out GRAPH` makes a graph of it"
+        return "this looks like a ComfyUI workflow, not a nodeflow graph", cure
     return 'this is not a nodeflow graph: it has no "nodeflow" key', 'a graph begins {"nodeflow": 1, ...'
 
 
@@ -35,6 +37,12 @@ def _meant(key: str, known: Iterable[str]) -> str:
         if same.ratio() > LIKE or sorted(key.lower()) == sorted(other):
             return other
     return ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean "clip"?`, or nothing. Looks at 2,000 names at most: a message must not take seconds."""
+    close = difflib.get_close_matches(name, list(islice(known, 2_000)), n=1)
+    return f'did you mean "{close[0]}"?' if close else ""
 
 
 def misspelt_wire(value: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
-from nodeflow.errors import PluginError, told
+from nodeflow.errors import PluginError, a_or_an, told
 from nodeflow.hooks import manager
 from nodeflow.nodes import spec_of
 
@@ -46,7 +46,7 @@ def _registered(plugins: Any, name: str) -> Iterator[Callable[..., Any]]:
     for implementation in plugins.hook.register_nodes.get_hookimpls():
         functions = implementation.function()
         if isinstance(functions, str | bytes) or not isinstance(functions, Iterable):
-            raise PluginError(f"{name}: register_nodes returned a {type(functions).__name__}\n    {cure}")
+            raise PluginError(f"{name}: register_nodes returned {a_or_an(type(functions).__name__)}\n    {cure}")
         yield from functions
     if hasattr(module, "register_nodes") and not plugins.hook.register_nodes.get_hookimpls():
         raise PluginError(f"{name}: register_nodes is not marked as a hook\n    put @hook above it")

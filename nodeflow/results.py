@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nodeflow.contents import Entry
 from nodeflow.document import Wire
+from nodeflow.events import Event, Finished, Previewed, Reused
 from nodeflow.graph import Graph, Step
+from nodeflow.values import Image, Mask
+
+
+def with_pictures(events: Iterable[Event], results: Results) -> Iterator[Event]:
+    """A run's events, and after a node came to a result that holds a picture, that one as a preview."""
+    for event in events:
+        yield event
+        if isinstance(event, Finished | Reused) and (entry := results.entries.get(event.node)):
+            picture = next((value for value in entry.result if isinstance(value, Image | Mask)), None)
+            if picture is not None:
+                yield Previewed(event.node, picture, final=True)
 
 
 class Results:

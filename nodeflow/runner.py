@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,21 +12,23 @@ from typing import Any
 
 from nodeflow.astray import explained
 from nodeflow.cache import Cache
-from nodeflow.calls import Callee, Wanted, guarded
+from nodeflow.calls import Callee, Wanted, guarded, imported
 from nodeflow.demands import CLEAR, Blocked, Demand, OneByOne
 from nodeflow.devices import default_device, device_names, farewell, gone
 from nodeflow.document import Wire
-from nodeflow.errors import Cancelled, GraphError, Problem, RunError, let_go
+from nodeflow.errors import Cancelled, GraphError, RunError, let_go
 from nodeflow.events import Began, Ended, Event, Failed, Finished, Made, Reused, Started
+from nodeflow.fetching import fetched
 from nodeflow.files import judged_by
-from nodeflow.foresight import Foresight, Outlook
+from nodeflow.foresight import Foresight, Outlook, may_hold_recipes
 from nodeflow.graph import Graph, Step
+from nodeflow.hub import fetching
 from nodeflow.identity import name_of
 from nodeflow.lanes import Lanes
-from nodeflow.leaves import models_in
+from nodeflow.leaves import judge, models_in
 from nodeflow.loading import Loader
 from nodeflow.residency import Residency
-from nodeflow.results import Results
+from nodeflow.results import Results, with_pictures
 from nodeflow.session import Aside, Cancel, Permissions, RunContext, ends_the_run
 from nodeflow.spec import NodeSpec
 
@@ -98,19 +101,20 @@ class Engine:
         Args:
             graph: what to run.
             until: compute this node and what it needs, and nothing else.
-            permissions: where nodes may read and write; the working directory and its `outputs` if None.
+            permissions: where nodes may read and write; if None, they read below the working directory and the
+                model folders, and write below `outputs`.
             about: the graph's text, which saved pictures carry.
             cancel: stops the run when pressed.
-            previews: whether somebody looks at pictures of unfinished work.
+            previews: whether somebody looks at pictures of unfinished work, and of what nodes came to.
 
         Raises:
             GraphError: `until` names no node.
         """
-        if until is not None and until not in graph.steps:
-            raise GraphError(Problem(f'there is no node "{until}" to run until'))
+        if until is not None and (problem := graph.astray(until)):
+            raise GraphError(problem)
         targets = graph.targets() if until is None else (until,)
         run = _Run(self, graph, targets, permissions or Permissions(), about, cancel or Cancel(), previews)
-        return run.events()
+        return with_pictures(run.events(), run.results) if previews else run.events()
 
 
 class _Gone(Exception):
@@ -141,9 +145,11 @@ class _Run:
     def events(self) -> Iterator[Event]:
         began = time.monotonic()
         cancelled = False
-        yield Began(len(self.order))
+        whole = self.targets == self.graph.targets()
+        yield Began(len(self.order), self.graph.absent.outputs if whole else {})
         try:
             self._name_what_is_known()
+            yield from fetched(self.graph, self.targets, self.engine.callee, self.permissions, self.cancel, self._fail)
             demand = Lanes(self, self.engine.devices).demand if self.engine.several else OneByOne(self).demand
             for at, target in enumerate(self.targets):
                 yield from demand(self.targets, at)
@@ -185,6 +191,7 @@ class _Run:
                 return []
             hit = self.engine.cache.find(self.names[name])
             if hit is not None and len(hit.result) == len(step.spec.outputs):
+                self._suited(step, hit.result)
                 self.reused += 1
                 self.results.keep(name, hit)
                 return [Reused(name), *(self._made(name) if name in self.unsaid else ())]
@@ -214,7 +221,7 @@ class _Run:
             if identity is not None:
                 content = self._content(callee, identity, given)
         if spec.effect:
-            content += f" {self.permissions.out.resolve()}"
+            content += f" {os.path.realpath(self.permissions.out)}"
         if missing := self.lacking([(node, False) for node in self._inputs(step, wanted)]):
             return missing
         names = self.names
@@ -228,7 +235,7 @@ class _Run:
             for path in value if isinstance(value, list) else (value,):
                 if isinstance(path, Path):
                     self.permissions.readable(path)
-        with judged_by(self.permissions.readable):
+        with judged_by(self.permissions.readable), fetching(self.permissions.fetch):
             return str(callee.ask(identity, given))
 
     def lacking(self, demands: Sequence[Demand]) -> list[Demand]:
@@ -277,7 +284,7 @@ class _Run:
     def compute(self, step: Step) -> Iterator[Event]:
         """Computes a node whose inputs are there."""
         yield Started(step.id)
-        began = time.monotonic()
+        began = imported(self.engine.callee, step.spec)
         if not step.spec.context:
             yield from self.conclude(step, began, lambda: self._call(step))
             return
@@ -294,6 +301,7 @@ class _Run:
             values = result()
             seconds = time.monotonic() - began
             self._judge(step, 'changed its input "{}" in place', "work on a copy, such as image.pixels.clone()")
+            self._suited(step, values)
             entry = self.engine.cache.put(self.names[step.id], values, seconds)
         except BaseException as error:
             if self.results.damaged(step.id):
@@ -316,6 +324,11 @@ class _Run:
         if damaged := self.results.damaged(step.id):
             port = next(port for port, wire in step.wires() if wire.node == damaged)
             raise RunError(step.id, f"{message.format(port)}\n    {cure}")
+
+    def _suited(self, step: Step, values: tuple[Any, ...]) -> None:
+        """Raises ValueError if no device of the run can run a model of these recipes: before it is waited for."""
+        if any(may_hold_recipes(port.type) for port in step.spec.outputs) and models_in(list(values)):
+            judge(list(values), self.engine.devices)
 
     def _given(self, step: Step) -> dict[str, Any]:
         self._judge(step, 'its input "{}" was written to after it had been given', "the one before must give a copy")

@@ -94,6 +94,10 @@ def _node(specs: list[NodeSpec]) -> Schema:
         "properties": {
             "type": {"type": "string", "minLength": 1, "anyOf": [*types, graph, {"description": "not installed"}]},
             "version": {"type": "integer", "minimum": 1, "description": "Of the node's type when this was made."},
+            "mode": {
+                "enum": ["muted", "bypassed"],
+                "description": "muted: it is left out, and what needs it. bypassed: its inputs are let through.",
+            },
             "inputs": {"type": "object", "description": "Values and wires by input."},
         },
     }

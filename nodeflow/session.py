@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
 import stat
@@ -10,12 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nodeflow.context import Context, count
 from nodeflow.errors import Cancelled
 from nodeflow.events import Event, Previewed, Stepped
-from nodeflow.files import odd_kind
+from nodeflow.folders import model_folders
+from nodeflow.regular import odd_kind
 from nodeflow.values import Composition, Image, Model, Recipe
 
 T = TypeVar("T")
@@ -42,10 +44,16 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Where a run may read and write."""
+    """Where a run may read and write.
+
+    out: files are written below this folder, and may be read there. read: files may be read below these; the working
+    directory and the model folders (`folders.model_folders`) unless others are named. fetch: the models of the hub
+    that may be fetched, by name, or "*" for all that the graph names.
+    """
 
     out: Path = field(default_factory=lambda: Path("outputs"))
-    read: tuple[Path, ...] = field(default_factory=lambda: (Path.cwd(),))
+    read: tuple[Path, ...] = field(default_factory=lambda: (Path.cwd(), *model_folders()))
+    fetch: frozenset[str] = frozenset()
 
     def readable(self, path: Path) -> Path:
         """The path, resolved.
@@ -53,15 +61,16 @@ class Permissions:
         Raises:
             PermissionError: it lies outside the folders that may be read.
             ValueError: it leads to a pipe, a device or a socket, which a node could wait on for ever.
+            OSError: its links lead in a circle.
         """
-        resolved = path.resolve()
-        if any(resolved.is_relative_to(folder.resolve()) for folder in (*self.read, self.out)):
-            mode = resolved.stat().st_mode if resolved.exists() else stat.S_IFREG
+        resolved = _real(path)
+        if any(resolved.is_relative_to(_real(folder)) for folder in (*self.read, self.out)):
+            mode = _mode(path)
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise ValueError(f'"{path}" is {odd_kind(mode)}, not a file\n    name a file')
             return resolved
         folders = ", ".join(str(folder) for folder in self.read)
-        cure = "copy it into one of them, or start nodeflow in a folder above it"
+        cure = "copy it into one of them, name its folder in NODEFLOW_MODELS, or start nodeflow in a folder above it"
         raise PermissionError(f'"{path}" lies outside the folders that a graph may read ({folders})\n    {cure}')
 
     def writable(self, name: Path) -> Path:
@@ -70,12 +79,25 @@ class Permissions:
         Raises:
             PermissionError: it leads out of the output folder.
         """
-        root = self.out.resolve()
-        resolved = (root / name).resolve()
+        root = _real(self.out)
+        resolved = _real(root / name)
         if not resolved.is_relative_to(root) or resolved == root:
             raise PermissionError(f'"{name}" leads out of the output folder {self.out}')
         resolved.parent.mkdir(parents=True, exist_ok=True)
         return resolved
+
+
+def _real(path: Path) -> Path:
+    """The path, its links followed; at links in a circle `Path.resolve` raises an error of its own in some Pythons."""
+    return Path(os.path.realpath(path))
+
+
+def _mode(path: Path) -> int:
+    """The kind of file that a path leads to; that of a regular one where there is none."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return stat.S_IFREG
 
 
 def ends_the_run(error: BaseException, aside: bool = False) -> bool:
@@ -151,12 +173,49 @@ class RunContext(Context):
         return self._permissions.writable(Path(name))
 
 
+class Said(Generic[T]):
+    """A queue of what is said, in which a preview that nobody has taken yet gives way to the next one of its node.
+
+    So a node that shows more than anybody looks at fills no memory.
+    """
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[T | _Shown] = queue.SimpleQueue()
+        self._newest: dict[str, T] = {}
+        self._lock = threading.Lock()
+
+    def put(self, said: T) -> None:
+        if not isinstance(said, Previewed):
+            self._queue.put(said)
+            return
+        with self._lock:
+            waits = said.node in self._newest
+            self._newest[said.node] = said
+        if not waits:
+            self._queue.put(_Shown(said.node))
+
+    def get(self) -> T:
+        """What comes next, once it is there."""
+        said = self._queue.get()
+        if not isinstance(said, _Shown):
+            return said
+        with self._lock:
+            return self._newest.pop(said.node)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The place of a node's newest preview in the queue."""
+
+    node: str
+
+
 class Aside:
     """Calls a function in a thread of its own, and yields what it reports while it computes."""
 
     def __init__(self, compute: Callable[[Callable[[Event], None]], Any], cancel: Cancel) -> None:
         self._compute, self._cancel = compute, cancel
-        self._said: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._said: Said[Event | None] = Said()
         self._returned: Any = None
         self._raised: BaseException | None = None
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nodeflow.errors import NodeflowError
+from nodeflow.regular import open_file
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +117,7 @@ def fetch(path: str | os.PathLike[str], allowed: Allowed, limit: int | None = No
         OSError: the file could not be read.
         MemoryError: there is no memory for its tensors.
     """
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if limit is not None and size > limit:
             raise Damaged(f"{size:,} bytes, more than the {limit:,} allowed")

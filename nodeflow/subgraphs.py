@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from nodeflow.document import GRAPH, Document, Input, NodeEntry, Wire, nearest, read
+from nodeflow.document import GRAPH, Document, Input, Mode, NodeEntry, Wire, read
 from nodeflow.errors import GraphError
 from nodeflow.faults import Faults
+from nodeflow.likeness import nearest
 
 MAX_NESTING = 32
 MAX_NODES = 200_000
@@ -24,7 +25,8 @@ class Flat:
     """All plain nodes by their path ("upscale/sample"), and the graph's outputs as (node, output).
 
     groups: the graphs put in place, by path: a key that is the same for the same graph. parameters: of each of these,
-    and of the whole at "".
+    and of the whole at "". dormant: where the outputs of a bypassed graph would come from, by its path: it stands among
+    the nodes itself, and its own nodes do so muted, for the types of these outputs.
     """
 
     nodes: dict[str, NodeEntry]
@@ -33,6 +35,7 @@ class Flat:
     outputs: dict[str, Place] = field(default_factory=dict)
     stands_for: dict[Place, Place] = field(default_factory=dict)
     parameters: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    dormant: dict[str, dict[str, Place]] = field(default_factory=dict)
 
 
 def flatten(document: Document, file: str | None, folder: Path) -> Flat:
@@ -54,10 +57,10 @@ def flatten(document: Document, file: str | None, folder: Path) -> Flat:
         flat.nodes.clear()  # refused already; to judge so many as well would take minutes
         return flat
     flat.outputs = {name: _follow(flat, _place(place)) for name, place in document.outputs.items()}
+    for path, outputs in flat.dormant.items():
+        flat.dormant[path] = {name: _follow(flat, place) for name, place in outputs.items()}
     for name, entry in flat.nodes.items():
-        flat.nodes[name] = NodeEntry(
-            entry.type, entry.version, {port: _led(flat, value) for port, value in entry.inputs.items()}
-        )
+        flat.nodes[name] = replace(entry, inputs={port: _led(flat, value) for port, value in entry.inputs.items()})
     return flat
 
 
@@ -103,6 +106,12 @@ class _Flattening:
     root: Path
     files: dict[Path, Document | str] = field(default_factory=dict)
     places: dict[tuple[Path, str], tuple[Path, str]] = field(default_factory=dict)
+    asleep: bool = False
+    """Whether within a bypassed graph, whose faults hinder nobody."""
+
+    def fault(self, message: str, cure: str = "", node: str | None = None, port: str | None = None) -> None:
+        if not self.asleep:
+            self.flat.faults.add(message, cure, node, port)
 
     def add(
         self, document: Document, prefix: str, given: Mapping[str, Mapping[str, Input]], chain: tuple[str, ...],
@@ -116,13 +125,23 @@ class _Flattening:
             if len(self.flat.nodes) + len(self.flat.groups) >= MAX_NODES:
                 self.flat.faults.add(f"the graph grows beyond {MAX_NODES:,} nodes when its subgraphs are put in place")
                 return
-            if not entry.type.startswith(GRAPH):
-                self.flat.nodes[path] = NodeEntry(entry.type, entry.version, inputs)
-                continue
-            found = self.find(document, entry.type.removeprefix(GRAPH), path, chain, folder)
-            if found is not None:
-                inner, key, place = found
-                self.enter(inner, path, inputs, (*chain, key), place)
+            mode: Mode = "muted" if self.asleep else entry.mode
+            if not entry.type.startswith(GRAPH) or (mode and not self.asleep):
+                self.flat.nodes[path] = NodeEntry(entry.type, entry.version, inputs, mode=mode)
+            if entry.type.startswith(GRAPH) and (self.asleep or mode != "muted"):
+                self.put(document, path, replace(entry, inputs=inputs, mode=mode), chain, folder)
+
+    def put(self, document: Document, path: str, entry: NodeEntry, chain: tuple[str, ...], folder: Path) -> None:
+        """Puts the graph that a node stands for in its place; beside it, if it is bypassed."""
+        awake, self.asleep = not self.asleep, self.asleep or entry.mode == "bypassed"
+        found = self.find(document, entry.type.removeprefix(GRAPH), path, chain, folder)
+        if found is not None:
+            inner, key, place = found
+            self.enter(inner, path, entry.inputs, (*chain, key), place)
+            if awake and self.asleep:
+                led = {name: self.flat.stands_for.pop((path, name), None) for name in (*inner.outputs, "out")}
+                self.flat.dormant[path] = {name: place for name, place in led.items() if place is not None}
+        self.asleep = not awake
 
     def enter(
         self, inner: Document, path: str, inputs: Mapping[str, Input], chain: tuple[str, ...], folder: Path
@@ -134,7 +153,7 @@ class _Flattening:
             if place is None:
                 known = ", ".join(inner.parameters) or "none"
                 cure = nearest(port, inner.parameters) or f"its parameters are: {known}"
-                self.flat.faults.add(f'the graph has no parameter "{port}"', cure, path, port)
+                self.fault(f'the graph has no parameter "{port}"', cure, path, port)
                 continue
             node, _, inner_port = place.partition(".")
             given.setdefault(node, {})[inner_port] = value
@@ -152,9 +171,7 @@ class _Flattening:
         """The graph that a node stands for, a key that is the same for the same graph, and the folder of its file."""
         inline = document.graphs.get(name)
         if len(chain) >= MAX_NESTING:
-            self.flat.faults.add(
-                f"graphs stand within graphs more than {MAX_NESTING} deep", "make the innermost plainer", path
-            )
+            self.fault(f"graphs stand within graphs more than {MAX_NESTING} deep", "make the innermost plainer", path)
             return None
         if inline is not None:
             return inline, f"{chain[-1] if chain else folder}#{name}", folder
@@ -162,11 +179,11 @@ class _Flattening:
         key = str(file)
         if key in chain:
             names = " -> ".join(part.rpartition("/")[2] for part in (*chain, key))
-            self.flat.faults.add(f"the graph contains itself: {names}", "take one of these nodes out", path)
+            self.fault(f"the graph contains itself: {names}", "take one of these nodes out", path)
             return None
         found = wrong or self.opened(file, name)
         if isinstance(found, str):
-            self.flat.faults.add(found, _cure(file, document, bool(wrong)), path)
+            self.fault(found, _cure(file, document, bool(wrong)), path)
             return None
         return found, key, file.parent
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from nodeflow.catalog import Catalog, open_catalog
 from nodeflow.context import Context, count
 from nodeflow.document import Document, parse
-from nodeflow.errors import Cancelled, PluginError
+from nodeflow.errors import Cancelled, PluginError, a_or_an
 from nodeflow.graph import build
 from nodeflow.hooks import manager
 from nodeflow.nodes import MARK, Mark, spec_of
@@ -150,7 +150,7 @@ def assert_deterministic(function: Function, **inputs: Any) -> Any:
 def difference(one: Any, other: Any, place: str = "value") -> str:
     """Where two values differ first, tensors by every bit of a number but NaN's; nothing if they are equal."""
     if type(one) is not type(other):
-        return f"{place} is a {type(one).__name__} once and a {type(other).__name__} then"
+        return f"{place} is {a_or_an(type(one).__name__)} once and {a_or_an(type(other).__name__)} then"
     if hasattr(one, "untyped_storage"):
         return _tensor_difference(one, other, place)
     if is_dataclass(one) and not isinstance(one, type):

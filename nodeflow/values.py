@@ -123,6 +123,19 @@ class ImageEmbedding:
     vectors: Tensor
 
 
+@dataclass(frozen=True)
+class Labels:
+    """Classes that pictures are of, by the numbers that the models trained on them have for them: one for each picture
+    of a batch, or one for all.
+    """
+
+    numbers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.numbers or min(self.numbers) < 0:
+            raise ValueError(f"Labels.numbers must be some numbers from 0 on, not {list(self.numbers)}")
+
+
 @dataclass(frozen=True, eq=False)
 class Video:
     """Frames float32 [B, T, C, H, W] in 0..1, and frames a second."""
@@ -196,6 +209,16 @@ class Model(Recipe, ABC):
             ModelError: the file is absent, damaged, or of another architecture.
         """
 
+    def judge(self, device: torch.device | str) -> None:
+        """Refuses a device that cannot run the model as it is asked for; by itself, none.
+
+        A run asks it as soon as a node makes a recipe with this model, so that no other node computes in vain.
+
+        Raises:
+            ValueError: what the device lacks. `port` may name the input of the node which asks for it.
+        """
+        del device
+
     def lay_out(self) -> Any:
         """What `build` returns, its tensors on the meta device: shapes from the header, and no weight read.
 
@@ -212,14 +235,30 @@ class TextEncoder(Recipe):
     """Loads to `(texts: Sequence[str]) -> TextEmbedding`."""
 
 
+class ImageEncoder(Recipe):
+    """Loads to `(pixels) -> ImageEmbedding`; pixels are [B, 3, H, W] in 0..1, of any size."""
+
+
 class Autoencoder(Recipe):
     """Loads to an object with `encode(pixels) -> samples` and `decode(samples) -> pixels`.
 
     Pixels are [B, 3, H, W] in 0..1, samples [B, C, H / factor, W / factor] of unit variance in `space`. A variational
-    one takes `encode(pixels, noise)` as well: noise of the samples' shape, with which they are drawn.
+    one takes `encode(pixels, noise)` as well: noise of the samples' shape, with which they are drawn. One with a
+    codebook has `codes`, how many entries that has, and loads to an object with `codes(pixels) -> indices` and
+    `decode_codes(indices) -> pixels` as well, indices int64 [B, H / factor, W / factor].
     """
 
     space: LatentSpace
+
+
+class Upscaler(Recipe):
+    """Makes pictures `scale` times as wide and as high.
+
+    Loads to `(pixels, side, overlap, looped) -> pixels`: from [B, 3, H, W] in 0..1 to the same, larger. What goes
+    through at once are tiles of `side` that share `overlap` pixels; `looped(range(count))` yields before each of them.
+    """
+
+    scale: int
 
 
 class Denoiser(Recipe):
@@ -227,8 +266,8 @@ class Denoiser(Recipe):
 
     x = alpha * x0 + sigma * noise, [B, C, H, W]; alpha and sigma are floats or [B] tensors, so that variance
     preserving, variance exploding and flow schedules are all one call; the result estimates x0. What the network
-    itself predicts (noise, v, x0, velocity) is converted inside. `condition` is a TextEmbedding of batch B, or None
-    for what is bound already.
+    itself predicts (noise, v, x0, velocity) is converted inside. `condition` is a TextEmbedding or Labels of batch
+    B, as the network reads them, or None for what is bound already.
     """
 
     space: LatentSpace

@@ -1,9 +1,11 @@
 """The engine behind a pipe: `python -m nodeflow.worker` reads requests and writes events, one JSON line each.
 
 Requests: {"do": "run", "id": 1, "graph": "<text of the file>", "name": "cat", "file", "folder", "out", "read", "until",
-"device", "cache", "vram", "prefetch", "previews"}; {"do": "cancel"} stops the run that is going; {"do": "quit"} and the
-end of the input end the process. Events are those of `nodeflow.events`, with "run": the request's id; a request that
-cannot be run is answered by {"event": "refused", "problems": [...]}. What nodes print goes to standard error.
+"device", "cache", "vram", "prefetch", "fetch", "previews"}, where "previews" is the handle of a `ring.Ring` if somebody
+looks at pictures; {"do": "warm"} imports ahead what every run needs; {"do": "cancel"} stops the run that is going;
+{"do": "quit"} and the end of the input end the process. Events are those of `nodeflow.events`, with "run": the
+request's id; a preview is {"event": "previewed", "node", "slot", "sequence", "width", "height"}; a request that cannot
+be run is answered by {"event": "refused", "problems": [...]}. What nodes print goes to standard error.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,12 +28,14 @@ from nodeflow.delivery import Delivery
 from nodeflow.devices import device_names, devices
 from nodeflow.document import parse
 from nodeflow.errors import GraphError, Problem, told
-from nodeflow.events import Event, Made, Previewed
-from nodeflow.folders import model_folders, results_folder, trouble_with
+from nodeflow.events import Ended, Event, Made, Previewed
+from nodeflow.folders import hugging_face_cache, model_folders, results_folder, trouble_with
 from nodeflow.graph import build
 from nodeflow.residency import Residency
+from nodeflow.ring import Ring
 from nodeflow.runner import Engine
 from nodeflow.session import Cancel, Permissions
+from nodeflow.showing import Showing
 
 MEMORY = 2 * 2**30
 DISK = 10 * 2**30
@@ -47,6 +52,7 @@ class Worker:
         self._say = say
         self._catalog: Catalog | None = None
         self._engines: dict[tuple[bool, str | None], Engine] = {}
+        self._ring: Ring | None = None
         self.residency = Residency(relief=self._relieve)
 
     @property
@@ -77,16 +83,48 @@ class Worker:
 
     def handle(self, request: Mapping[str, Any], cancel: Cancel) -> None:
         """Runs one request; whatever goes wrong is said, and the next one can come."""
+        if request.get("do") == "warm":
+            with suppress(Exception):  # the first run will meet it again, and say it
+                self.warm()
+            return
         run = request.get("id")
+
+        def say(message: Mapping[str, Any]) -> None:
+            self._say({**message, "run": run})
+
         try:
-            for event in self.run(request, cancel):
-                if not isinstance(event, Previewed):
-                    self._say({**event.as_json(), "run": run})
+            last: Event | None = None
+            with self.showing(request.get("previews"), say) as showing:
+                for event in self.run(request, cancel):
+                    if isinstance(event, Previewed):
+                        if showing is not None:
+                            showing.offer(event)
+                    elif isinstance(event, Ended):
+                        last = event
+                    else:
+                        say(event.as_json())
+            if last is not None:
+                say(last.as_json())  # after the last preview: nobody listens any more then
         except GraphError as error:
-            self._say({"event": "refused", "problems": [fault.as_json() for fault in error.problems], "run": run})
+            say({"event": "refused", "problems": [fault.as_json() for fault in error.problems]})
         except BaseException as error:  # what nobody foresaw: the next request must be answered all the same
             problem = Problem(told(error)).as_json()
-            self._say({"event": "refused", "problems": [problem], "trace": traceback.format_exc(), "run": run})
+            say({"event": "refused", "problems": [problem], "trace": traceback.format_exc()})
+
+    def warm(self) -> None:
+        """Reads the catalog and imports torch, for which the first run would wait some seconds."""
+        _ = self.catalog
+        devices()
+
+    def showing(self, handle: Any, say: Say) -> AbstractContextManager[Showing | None]:
+        """Shows previews in the memory of that handle; nothing without one, or where it cannot be had."""
+        if not isinstance(handle, dict):
+            return nullcontext()
+        if self._ring is None or self._ring.handle != handle:
+            self._ring = None
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                self._ring = Ring.open(handle)
+        return nullcontext() if self._ring is None else Showing(self._ring, say)
 
     def run(self, request: Mapping[str, Any], cancel: Cancel) -> Iterator[Event]:
         """The events of one run, each output written as soon as it is made: a later node may end the process.
@@ -106,7 +144,10 @@ class Worker:
         if graph.outputs or any(step.spec.effect for step in graph.steps.values()):
             _prepare(out)
         delivery = Delivery(self.catalog)
-        permissions = Permissions(out, (*(Path(path) for path in request.get("read", [Path.cwd()])), *model_folders()))
+        if fetch := frozenset(request.get("fetch") or ()):
+            hugging_face_cache().mkdir(parents=True, exist_ok=True)  # or it would be no model folder yet
+        read = *(Path(path) for path in request.get("read", [Path.cwd()])), *model_folders()
+        permissions = Permissions(out, read, fetch)
         events = engine.run(
             graph, until=request.get("until"), permissions=permissions, about=text, cancel=cancel,
             previews=bool(request.get("previews")),
@@ -145,6 +186,8 @@ def serve(source: TextIO, say: Say) -> None:
             cancel.press()
         requests.put(None)
         if not idle.wait(PATIENCE):
+            if hasattr(os, "killpg") and os.getpgrp() == os.getpid():  # a group of our own, as `client.Worker` makes it
+                os.killpg(0, signal.SIGKILL)
             os._exit(1)
 
     threading.Thread(target=listen, name="nodeflow-requests", daemon=True).start()

@@ -1,7 +1,8 @@
 """Every file in graphs/ opens, checks, round-trips to the same bytes, and runs on the weights that are shipped.
 
-Those in graphs/stable_diffusion are for weights that other people publish and nodeflow does not ship: they have no
-picture beside them, and without the weights they say what is missing. tests/stable_diffusion runs each on tiny models.
+Those in graphs/stable_diffusion, graphs/guided_diffusion and graphs/published are for weights that other people publish
+and nodeflow does not ship: they have no picture beside them, and without the weights they say what is missing.
+tests/stable_diffusion, tests/guided_diffusion, tests/text and tests/codebooks run each on tiny models.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from nodeflow.graph import build
 
 ROOT = Path(__file__).parents[1]
 GRAPHS = sorted((ROOT / "graphs").rglob("*.json"))
-FOREIGN = [path for path in GRAPHS if path.parent.name == "stable_diffusion"]
+FOREIGN = [path for path in GRAPHS if path.parent.name in ("stable_diffusion", "guided_diffusion", "published")]
 SHORT = {"steps": 2, "count": 4, "pictures": 64, "batch": 4}
 """Parameters that make a run short where the graph has them."""
 
@@ -86,7 +87,7 @@ def test_an_example_for_weights_of_others_says_which_are_missing(
 ) -> None:
     assert not path.with_suffix(".png").exists(), "there are no weights that could have made it"
     document = parse(path.read_text("utf-8"), str(path))
-    loader = next(node for node, entry in document.nodes.items() if entry.type == "diffusion.load_checkpoint")
+    loader = next(node for node, entry in document.nodes.items() if "model" in entry.inputs)
     events = list(without_models.run(document, folder=path.parent, out=tmp_path, cache=False, until=loader))
     (failed,) = (event for event in events if event["event"] == "failed")
     assert loader == failed["node"]

@@ -1,6 +1,7 @@
 """The house's order: who may import whom. Read from the source, so that a deferred import counts as well."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,19 +11,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = tuple(
     """
-    errors devices values leaves uses context types spec annotations nodes hooks probe folders headers checkpoints
-    kinds places choices kernels files catalog jsontext likeness document delta edits diff schema faults subgraphs
-    graph astray identity storage contents cache residency loading events calls session results foresight demands
-    lanes runner plan delivery worker client reference scaffold testing cli
+    errors devices values leaves uses context types spec annotations nodes hooks probe folders regular headers pickled
+    checkpoints kinds places hub choices kernels files catalog jsontext likeness document carried delta edits diff
+    schema faults subgraphs modes graph foreign astray identity storage contents cache residency loading events calls
+    session fetching results foresight demands lanes runner plan delivery ring showing worker client reference
+    scaffold testing cli
     """.split()  # noqa: SIM905 # a line of words is easier to keep in order
 )
 ONLY_IN = {
-    "torch": {"context", "kernels", "identity", "storage", "contents", "residency", "devices", "plan", "testing"},
+    "torch": {
+        "context", "kernels", "identity", "storage", "contents", "residency", "devices", "plan", "showing", "testing",
+    },
     "networkx": {"graph"},
     "pluggy": {"hooks", "catalog"},
     "triton": set[str](),
     "PySide6": set[str](),
-}
+}  # fmt: skip
 NODE_FILES = ("nodes", "recipes", "__init__")
 PRIVATE_FILES = ("nodes", "__init__")
 """A plugin's recipes are for others too: a checkpoint of a whole model has parts of several plugins."""
@@ -157,3 +161,26 @@ def test_mathematics_does_not_know_the_engine(path: Path) -> None:
     if path.stem.endswith(NODE_FILES):
         return
     assert [] == [name for name, _ in imports(path) if name == "nodeflow"] + inner_names(path)
+
+
+EDITOR_TAKES = frozenset(
+    """
+    errors types spec folders catalog jsontext likeness document carried delta edits diff schema subgraphs modes graph
+    client
+    """.split()  # noqa: SIM905 # as above
+)
+"""What the editor's process may use of the engine: what needs neither torch nor a plugin. It runs nothing itself."""
+EDITOR_WITHOUT_QT = ("backups", "claims", "disk", "notes", "run/mailbox", "run/queue", "run/history", "run/work")
+EDITOR = ROOT / "editor" / "nodeflow_editor"
+
+
+@pytest.mark.parametrize("path", sorted(EDITOR.rglob("*.py")), ids=lambda path: str(path.relative_to(EDITOR)))
+def test_the_editor_takes_documents_and_a_worker_process_and_nothing_else_of_the_engine(path: Path) -> None:
+    names = [name for name, _ in imports(path)]
+    roots = {name.partition(".")[0] for name in names} - sys.stdlib_module_names
+    assert roots <= {"nodeflow", "nodeflow_editor", "PySide6", "platformdirs"}
+    modules = {name.split(".")[1] for name in names if name.startswith("nodeflow.")}
+    assert set() == modules - EDITOR_TAKES
+    assert "nodeflow" not in names, "its public names lead to the runner and to values: name the module"
+    if str(path.relative_to(EDITOR).with_suffix("")) in EDITOR_WITHOUT_QT:
+        assert "PySide6" not in roots

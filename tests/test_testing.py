@@ -155,7 +155,7 @@ def test_determinism_is_judged_by_every_number() -> None:
     ("one", "other", "found"),
     [
         (1, 1, ""),
-        (1, 1.0, "value is a int once and a float then"),
+        (1, 1.0, "value is an int once and a float then"),
         (float("nan"), float("nan"), ""),
         ({"a": [1, 2]}, {"a": [1, 3]}, "value['a'][1] is 2 once and 3 then"),
         ([1], [1, 2], "value has 1 items once and 2 then"),

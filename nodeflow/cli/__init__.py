@@ -17,7 +17,20 @@ import typer
 
 from nodeflow import __version__
 from nodeflow.catalog import Catalog
-from nodeflow.cli import checking, keeping, kernels, looking, making, models, output, planning, running
+from nodeflow.cli import (
+    checking,
+    converting,
+    editing,
+    importing,
+    keeping,
+    kernels,
+    looking,
+    making,
+    models,
+    output,
+    planning,
+    running,
+)
 from nodeflow.cli.plain import Command, Group
 from nodeflow.errors import Cancelled, GraphError, NodeflowError, Problem, RunError
 
@@ -49,9 +62,11 @@ def _nodeflow(
 
 for _verb in (
     running.run, checking.check, planning.plan, checking.diff, looking.nodes, looking.plugins, looking.schema,
-    looking.docs, models.models, keeping.cache, keeping.info, kernels.kernels,
+    looking.docs, models.models, converting.convert, keeping.cache, keeping.info, kernels.kernels,
+    editing.edit,
 ):  # fmt: skip
     app.command(cls=Command)(_verb)
+app.command("import", cls=Command)(importing.import_graph)
 app.add_typer(making.new, name="new")
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 import nodeflow.cli.output as output
+from nodeflow.carried import open_graph, survey_graph
 from nodeflow.catalog import Catalog, open_catalog
-from nodeflow.cli.opening import open_graph, survey_graph
 from nodeflow.errors import GraphError
 
 JSON_OPTION = typer.Option("--json", help="JSON on standard output.")
@@ -28,19 +28,21 @@ def check(
     faults = broken = 0
     for path in graphs:
         try:
-            nodes, error = _checked(path, catalog), None
+            (nodes, absent), error = _checked(path, catalog), None
         except GraphError as found:
-            nodes, error = 0, found
+            (nodes, absent), error = (0, 0), found
         if error is not None:
             broken += 1
             faults += len(error.problems)
         if as_json:
             problems = [problem.as_json() for problem in error.problems] if error else []
-            told.append({"file": str(path), "ok": error is None, "nodes": nodes, "problems": problems})
+            counts = {"nodes": nodes, "left_out": absent}
+            told.append({"file": str(path), "ok": error is None, **counts, "problems": problems})
         elif error is not None:
             output.tell(error)
         else:
-            output.say(f"ok {path} ({output.counted(nodes, 'node')})")
+            more = f", {absent} left out" if absent else ""
+            output.say(f"ok {path} ({output.counted(nodes, 'node')}{more})")
     if as_json:
         output.say_json(told)
     elif faults > 1:
@@ -49,8 +51,8 @@ def check(
     raise typer.Exit(output.WRONG if faults else output.DONE)
 
 
-def _checked(path: Path, catalog: Catalog) -> int:
-    """How many nodes the graph in a file has.
+def _checked(path: Path, catalog: Catalog) -> tuple[int, int]:
+    """How many nodes of the graph in a file would run, and how many muted or bypassed ones leave out.
 
     Raises:
         GraphError: it is not in order.
@@ -58,7 +60,8 @@ def _checked(path: Path, catalog: Catalog) -> int:
     from nodeflow.graph import build
 
     document, faults = survey_graph(path)
-    return len(build(document, catalog, file=str(path), folder=path.parent, known=faults).steps)
+    graph = build(document, catalog, file=str(path), folder=path.parent, known=faults)
+    return len(graph.steps), len(graph.absent.nodes)
 
 
 def diff(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
+import stat
 import subprocess
 import sys
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ import nodeflow.cli.output as output
 from nodeflow import __version__
 from nodeflow.cli.checking import JSON_OPTION
 from nodeflow.folders import cache_folder, model_folders, results_folder, trouble_with
+from nodeflow.regular import odd_kind
 
 PACKAGES = ("torch", "numpy", "safetensors", "pydantic", "pluggy", "networkx", "pillow", "typer", "rich")
 TORCH_SECONDS = 120
@@ -87,10 +90,22 @@ def info(as_json: Annotated[bool, JSON_OPTION] = False) -> None:
         *versions.items(),
         *((device["name"], device["about"]) for device in devices),
         ("cache", kept),
-        *(("models", folder) for folder in models),
+        *(("models", _folder(folder)) for folder in models),
     ])  # fmt: skip
     if trouble:
         output.warn(f"devices are unknown: {trouble}")
+
+
+def _folder(name: str) -> str:
+    """A model folder, with what is the matter if nothing can be in it."""
+    try:
+        mode = Path(name).stat().st_mode
+    except FileNotFoundError:
+        return f"{name} (not there)"
+    except OSError as error:
+        return f"{name} ({(error.strerror or str(error)).lower()})"
+    kind = "a file" if stat.S_ISREG(mode) else odd_kind(mode)
+    return name if stat.S_ISDIR(mode) else f"{name} ({kind}, not a folder)"
 
 
 def _version(package: str) -> str:

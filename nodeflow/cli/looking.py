@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import nodeflow.cli.output as output
-from nodeflow.catalog import Catalog, Plugin, open_catalog
+from nodeflow.catalog import OFF, Catalog, Plugin, left_out, open_catalog
 from nodeflow.cli.checking import JSON_OPTION
 from nodeflow.errors import GraphError, Problem
 from nodeflow.jsontext import save
@@ -112,6 +112,8 @@ def plugins(
             output.warn(plugin.trace.rstrip())
     if any(plugin.trace for plugin in known) and not verbose:
         output.warn("\n`nodeflow plugins -v` has the tracebacks")
+    if names := left_out():
+        output.warn(f"\nleft out, as {OFF} says: {', '.join(names)}")
     if not known:
         output.warn("no plugin is installed")
 

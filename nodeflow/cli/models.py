@@ -1,4 +1,7 @@
-"""`nodeflow models`: what is in the model folders, told from headers alone; nothing is loaded, torch neither."""
+"""`nodeflow models`: what is in the model folders and in the working directory, told from headers alone.
+
+Nothing is loaded, torch neither.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,12 @@ import nodeflow.cli.output as output
 from nodeflow.checkpoints import PIPELINE, Checkpoint, read_checkpoint
 from nodeflow.cli.checking import JSON_OPTION
 from nodeflow.errors import ModelError
-from nodeflow.files import odd_kind, shipped_weights
+from nodeflow.files import shipped_weights
 from nodeflow.folders import model_folders
 from nodeflow.headers import BITS, bytes_by_type
 from nodeflow.kinds import as_pipeline, kind_of
 from nodeflow.places import inside, listed
+from nodeflow.regular import odd_kind
 
 DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16", "F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2"}
 
@@ -44,22 +48,29 @@ def models(
 ) -> None:
     """List the models that graphs can name: kind, size and type, from headers alone.
 
-    Looks into NODEFLOW_MODELS, the user's data folder and the Hugging Face cache; ComfyUI's folders are understood.
+    Looks into NODEFLOW_MODELS, the user's data folder, the Hugging Face cache and the working directory; ComfyUI's
+    folders are understood.
     """
     word = pattern.lower()
+    lines: list[Listed] = []
+    try:
+        lines.extend(_lines())  # what came before a fault stays
+    except ModelError as error:
+        output.warn(str(error))
     known = sorted(
-        (line for line in _lines() if word in line.name.lower() or word in line.kind.lower()),
+        (line for line in lines if word in line.name.lower() or word in line.kind.lower()),
         key=lambda line: (line.name.count(":"), line.name),
     )
     if as_json:
         output.say_json([asdict(line) for line in known])
         return
     output.table([
-        (line.name, output.size_text(line.bytes), line.dtype, line.kind) for line in known if not line.error
+        (_shown(line.name), output.size_text(line.bytes), line.dtype, _shown(line.kind))
+        for line in known if not line.error
     ], right=(1,))  # fmt: skip
     for line in known:
         if line.error:
-            output.warn(f"{line.name}: {line.error}")
+            output.warn(f"{_shown(line.name)}: {line.error.replace(line.path, _shown(line.path))}")
     if not known and word:
         output.warn(f'no model has "{pattern}" in its name or kind')
     elif not known:
@@ -68,11 +79,16 @@ def models(
 
 
 def _lines() -> Iterator[Listed]:
-    for name, path in listed():
-        yield _line(name, path)
     for plugin in sorted({point.name for point in entry_points(group="nodeflow")}):
         for path in shipped_weights(plugin):
             yield _line(f"{plugin}:{path.stem}", path, shipped=True)
+    for name, path in listed():
+        yield _line(name, path)
+
+
+def _shown(name: str) -> str:
+    """A name in one line: files may be called anything, with line breaks and bytes that are no text."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
 
 
 def _line(name: str, path: Path, *, shipped: bool = False) -> Listed:

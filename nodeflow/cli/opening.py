@@ -1,66 +1,28 @@
-"""A graph from a file, be it JSON or a picture that carries one, with what the command line sets in it."""
+"""What the command line sets in a graph, and what it calls the files of a run."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-import struct
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from nodeflow.catalog import Catalog
-from nodeflow.document import GRAPH, Document, Wire, parse, read, survey, typed, with_values
+from nodeflow.document import GRAPH, Document, Wire, read, typed, with_values
 from nodeflow.errors import GraphError, Problem
-from nodeflow.jsontext import JSON, read_bytes, refuse
+from nodeflow.jsontext import JSON
 from nodeflow.spec import Port
 from nodeflow.types import PortType, fault
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-KEYWORD = b"nodeflow\0"
-GRAPH_AT_MOST = 16 * 2**20
-MOST_CHUNKS = 10_000
-"""A picture has a handful before its pixels; a file made of nothing but empty chunks must not be walked for long."""
 MAX_NESTING = 32
+NAMES = 500
+"""Nodes among whose inputs the nearest name is sought: a message must not take seconds."""
 MADE = re.compile(r"(.+)-[0-9a-f]{8}(-\d+)?")
 """How a run names a picture: the graph, the output if there are several, eight digits, its number in a batch."""
-
-
-def open_graph(path: Path) -> Document:
-    """The graph in a file: JSON, or a PNG picture that nodeflow saved.
-
-    Raises:
-        GraphError: the file cannot be read, is no graph, or is a picture without one.
-    """
-    return parse(_source(path), os.fspath(path))
-
-
-def survey_graph(path: Path) -> tuple[Document, list[Problem]]:
-    """What can be read of the graph in a file, and the faults of its form.
-
-    Raises:
-        GraphError: the file cannot be read, is no graph at all, or is a picture without one.
-    """
-    return survey(_source(path), os.fspath(path))
-
-
-def _source(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            if file.read(8) != SIGNATURE:
-                return read_bytes(path)
-            text = _carried(file)
-    except (OSError, ValueError):
-        return read_bytes(path)  # which says what is the matter
-    if text is None:
-        refuse(
-            "this picture carries no graph",
-            "pictures that nodeflow saved do, unless another program has saved them since",
-            os.fspath(path),
-        )
-    return text
 
 
 def name_for(path: Path, document: Document) -> str:
@@ -73,44 +35,6 @@ def name_for(path: Path, document: Document) -> str:
     return next((name.removesuffix(f"-{output}") for output in document.outputs if name.endswith(f"-{output}")), name)
 
 
-def _carried(file: BinaryIO) -> bytes | None:
-    """The text named "nodeflow" of a PNG, or None: none there, damaged, or over GRAPH_AT_MOST bytes."""
-    for _ in range(MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
-            return None
-        length, kind = struct.unpack(">I4s", head)
-        if kind == b"IEND":
-            return None
-        if kind not in (b"tEXt", b"zTXt", b"iTXt") or length > GRAPH_AT_MOST + 1024:
-            file.seek(length + 4, os.SEEK_CUR)
-            continue
-        data, check = file.read(length), file.read(4)
-        if data.startswith(KEYWORD) and check == struct.pack(">I", zlib.crc32(kind + data)):
-            return _text(kind, data[len(KEYWORD) :])
-    return None
-
-
-def _text(kind: bytes, rest: bytes) -> bytes | None:
-    """What follows the keyword: tEXt is Latin-1, zTXt the same deflated, iTXt UTF-8, deflated or not."""
-    try:
-        if kind == b"tEXt":
-            return rest.decode("latin-1").encode()
-        if kind == b"zTXt":
-            found = _inflated(rest[1:])
-            return found and found.decode("latin-1").encode()
-        _language, _translated, data = rest[2:].split(b"\0", 2)
-        return _inflated(data) if rest[0] else data
-    except (zlib.error, ValueError, IndexError):
-        return None
-
-
-def _inflated(data: bytes) -> bytes | None:
-    inflater = zlib.decompressobj()
-    text = inflater.decompress(data, GRAPH_AT_MOST)
-    return text if inflater.eof else None
-
-
 def with_settings(
     document: Document, settings: Sequence[str], catalog: Catalog, folder: Path, file: str | None = None
 ) -> tuple[Document, list[Problem]]:
@@ -121,12 +45,70 @@ def with_settings(
         if not equals or not name:
             wrong.append(Problem(f'--set {setting}: expected name=value, such as --set "prompt=a red circle"'))
             continue
+        if problem := _misnamed(document, name, catalog, folder):
+            wrong.append(replace(problem, file=file))
+            continue
         port = port_of(document, document.parameters.get(name, name), catalog, folder)
         try:
             document = with_values(document, {name: typed(text) if port is None else value_of(port.type, text)})
         except GraphError as error:
             wrong += [Problem(p.message, p.cure, p.node, p.port, p.file or file) for p in error.problems]
     return document, wrong
+
+
+def _misnamed(document: Document, name: str, catalog: Catalog, folder: Path) -> Problem | None:
+    """What is wrong with a name that means neither a parameter nor an input of one of the graph's own nodes."""
+    node, dot, port = name.partition(".")
+    if name in document.parameters or (port and node in document.nodes):
+        return None
+    places = _places(document, catalog, folder)
+    if node in document.nodes:
+        own = [place for place in dict.fromkeys(places.values()) if place.startswith(f"{node}.")]
+        cure = f"name one of its inputs: {_some(own)}" if own else "it has no inputs"
+        return Problem(f'"{node}" is a node, and what can be set is an input of it', cure)
+    outer = node.partition("/")[0]
+    if name in places:
+        return Problem(f'"{node}" is within the graph that "{outer}" stands for', f'set "{places[name]}" instead')
+    within = outer != node and outer in document.nodes
+    likeness = 0.8 if within else 0.6  # within a graph all names begin alike
+    near = [place for place in places.values() if not dot and place.partition(".")[2] == name]
+    near += difflib.get_close_matches(name, [*document.parameters, *places, *places.values()], 1, likeness)
+    meant = next((places.get(close, close) for close in near), "")
+    if meant:
+        cure = f'did you mean "{meant}"?'
+    elif within:
+        own = [place for place in dict.fromkeys(places.values()) if place.startswith(f"{outer}.")]
+        cure = f'of the graph that "{outer}" stands for, parameters can be set: {_some(own) or "it has none"}'
+    elif dot:
+        cure = f"the graph's nodes are: {_some(document.nodes)}"
+    else:
+        known = _some(document.parameters)
+        cure = f"the graph's parameters are: {known}" if known else "it has none; name an input as node.port"
+    said = f'node "{node}" whose input "{port}" could be set' if dot else f'parameter "{name}"'
+    return Problem(f"there is no {said}", cure)
+
+
+def _some(names: Iterable[str], most: int = 12) -> str:
+    return ", ".join(islice(names, most))
+
+
+def _places(document: Document, catalog: Catalog, folder: Path) -> dict[str, str]:
+    """Inputs as they are called in the whole graph, "upscale/first.width", with the names that --set has for them."""
+    found: dict[str, str] = {}
+    for name, entry in islice(document.nodes.items(), NAMES):
+        for port in _ports(document, entry.type, catalog, folder):
+            found[_place_of(document, f"{name}.{port}", folder)] = f"{name}.{port}"
+    return found
+
+
+def _place_of(document: Document, place: str, folder: Path, depth: int = 0) -> str:
+    """Where "upscale.width" leads to, within subgraphs too: "upscale/first.width"."""
+    name, _, port = place.partition(".")
+    kind = document.nodes[name].type if name in document.nodes else ""
+    inner = _inner(document, kind.removeprefix(GRAPH), folder) if kind.startswith(GRAPH) else None
+    if inner is None or port not in inner[0].parameters or depth > MAX_NESTING:
+        return place
+    return f"{name}/{_place_of(inner[0], inner[0].parameters[port], inner[1], depth + 1)}"
 
 
 def value_of(kind: PortType, text: str) -> JSON:
@@ -157,8 +139,8 @@ def port_of(document: Document, place: str, catalog: Catalog, folder: Path, dept
 def _inner(document: Document, name: str, folder: Path) -> tuple[Document, Path] | None:
     if name in document.graphs:
         return document.graphs[name], folder
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    path, root = (Path(os.path.realpath(place)) for place in (folder / name, folder))
+    if not path.is_relative_to(root):
         return None
     with suppress(GraphError):  # the check of the whole graph says what is wrong with it
         return read(path), path.parent

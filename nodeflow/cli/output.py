@@ -19,8 +19,9 @@ from nodeflow.errors import GraphError, Problem
 DONE, FAILED, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 """Exit codes. 141 is what a shell reports of any program whose reader went away (128 + SIGPIPE)."""
 NARROW, WIDE = 40, 120
-CONTROL = re.compile("\x1b\\[[012]m|([\x00-\x08\x0b-\x1f\x7f-\x9f])")
-"""What a terminal would obey: our own bold and faint may pass, what a stranger's graph holds is spelled out."""
+CONTROL = re.compile("\x1b\\[[012]m|([\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069])")
+"""What a terminal would obey: our own bold and faint may pass, what a stranger's graph holds is spelled out. So are the
+marks that turn the order of letters about, and make a line say something else than it holds."""
 
 
 class PipeClosed(BaseException):
@@ -185,7 +186,15 @@ def counted(number: int, noun: str) -> str:
 
 
 def _harmless(text: str) -> str:
-    return CONTROL.sub(lambda found: repr(found[1])[1:-1] if found[1] else found[0], text)
+    """The text with its controls spelled out. JSON holds none below space; of the others the spelling is JSON's too."""
+
+    def spelled(found: re.Match[str]) -> str:
+        sign = found[1]
+        if not sign:
+            return found[0]
+        return repr(sign)[1:-1] if sign < " " else f"\\u{ord(sign):04x}"
+
+    return CONTROL.sub(spelled, text)
 
 
 def _encoding(stream: TextIO) -> str:

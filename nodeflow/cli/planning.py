@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import nodeflow.cli.output as output
+from nodeflow.carried import survey_graph
 from nodeflow.catalog import open_catalog
-from nodeflow.cli.opening import survey_graph, with_settings
+from nodeflow.choices import mode
+from nodeflow.cli.opening import with_settings
 from nodeflow.devices import amount, device_name, size_of
-from nodeflow.document import nearest
 from nodeflow.errors import GraphError, Problem
-from nodeflow.folders import model_folders
 
 if TYPE_CHECKING:
     from nodeflow.graph import Graph
@@ -47,6 +47,7 @@ def plan(
     """
     if graph is None and not measure:
         raise GraphError(Problem("name a graph to plan", "`nodeflow plan --help` says more"))
+    mode()  # a wrong word is told before a run meets it
     budget = None if vram is None else size_of(vram)
     checked = None if graph is None else _checked(graph, settings or [], until)
     place = _place(device)
@@ -59,9 +60,12 @@ def plan(
     found = _planned(checked, graph, place, until, budget, ceilings)
     if as_json:
         told: dict[str, Any] = {"file": str(graph), "device": place, **found.as_json()}
+        told["left_out"] = checked.absent.outputs
         output.say_json(told | {"ceilings": asdict(ceilings)})
     else:
         _say(found)
+        for name, reason in checked.absent.outputs.items():
+            output.say(f'output "{name}" is left out: {reason}')
         output.tell(GraphError(found.problems))
     if not found.only_size:
         raise typer.Exit(output.WRONG)
@@ -75,8 +79,8 @@ def _checked(path: Path, settings: list[str], until: str | None) -> Graph:
     document, faults = survey_graph(path)
     document, wrong = with_settings(document, settings, catalog, path.parent, str(path))
     checked = build(document, catalog, file=str(path), folder=path.parent, known=[*faults, *wrong])
-    if until is not None and until not in checked.steps:
-        raise GraphError(Problem(f'--until: there is no node "{until}"', nearest(until, checked.steps), file=str(path)))
+    if until is not None and (problem := checked.astray(until)):
+        raise GraphError(replace(problem, message=f"--until: {problem.message}", file=str(path)))
     return checked
 
 
@@ -88,6 +92,9 @@ def _place(device: str | None) -> str:
     """
     from nodeflow.devices import devices
 
+    if device is not None and "," in device:
+        cure = f"name the one that is to be planned for, such as --device {device.partition(',')[0]}"
+        raise GraphError(Problem(f"--device {device}: a plan is for one device", cure))
     known = [found.name for found in devices()]
     place = known[0] if device is None else device_name(device)
     if place not in known:
@@ -101,10 +108,8 @@ def _planned(
     checked: Graph, path: Path, device: str, until: str | None, vram: int | None, ceilings: Ceilings
 ) -> Plan:  # fmt: skip
     from nodeflow.plan.walk import Planner
-    from nodeflow.session import Permissions
 
-    permissions = Permissions(read=(Path.cwd(), *model_folders()))  # as a worker lets a run read
-    found = Planner(checked, device, until=until, vram=vram, ceilings=ceilings, permissions=permissions).run()
+    found = Planner(checked, device, until=until, vram=vram, ceilings=ceilings).run()
     found.problems = [replace(problem, file=str(path)) for problem in found.problems]
     return found
 
@@ -126,7 +131,7 @@ def _say_ceilings(device: str, ceilings: Ceilings, as_json: bool) -> None:
 def _say(found: Plan) -> None:
     nodes = found.nodes
     if len(nodes) > SHOWN:
-        longest = sorted(nodes, key=lambda node: -(node.seconds or 0))[:SHOWN]
+        longest = sorted(nodes, key=lambda node: (not node.faulty, -(node.seconds or 0)))[:SHOWN]
         nodes = [node for node in nodes if node in longest]
     rows: list[tuple[str, ...]] = [("node", "time", "GFLOP", "moved", "parameters", "peak", "gives")]
     rows += [_row(node) for node in nodes]
@@ -155,6 +160,15 @@ def _row(node: NodePlan) -> tuple[str, ...]:
         f"{node.flops / 1e9:,.2f}" if node.flops else "",
         amount(node.bytes) if node.bytes else "",
         f"{node.parameters:,}" if node.parameters else "",
-        amount(peak),
-        "not known before it runs" if node.unknown and not node.outputs else gives,
+        "" if node.unjudged else amount(peak),
+        _state(node) or gives,
     )
+
+
+def _state(node: NodePlan) -> str:
+    """Why it is not told what a node gives; nothing if it is."""
+    if node.faulty:
+        return "wrong: told below"
+    if node.unjudged:
+        return f"not judged: {node.unjudged}"
+    return "not known before it runs" if node.unknown and not node.outputs else ""

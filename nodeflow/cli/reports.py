@@ -52,6 +52,9 @@ class Report:
         """Shows an event."""
         self._counts[event["event"]] += 1
         match event["event"]:
+            case "began":
+                for name, reason in event.get("left_out", {}).items():
+                    self.left_out(name, reason)
             case "failed":
                 self.failed(event)
             case "delivered":
@@ -76,6 +79,10 @@ class Report:
         if self.ended.get("cancelled"):
             return output.INTERRUPTED
         return output.FAILED if self.ended["failed"] or self.undelivered else output.DONE
+
+    def left_out(self, name: str, reason: str) -> None:
+        """Says which output the run will not make, and why."""
+        output.warn(f'{self.file}: output "{name}" is left out: {reason}')
 
     def lost(self, event: Told) -> None:
         """Says which output could not be written, and why."""
@@ -123,6 +130,9 @@ class JsonReport(Report):
     def failed(self, event: Told) -> None:
         """The line of JSON says it."""
 
+    def left_out(self, name: str, reason: str) -> None:
+        """The line of JSON says it."""
+
     def lost(self, event: Told) -> None:
         """The line of JSON says it."""
 
@@ -142,10 +152,18 @@ class PlainReport(Report):
         match event["event"]:
             case "finished":
                 self.line(event["node"], output.seconds_text(event["seconds"]))
+            case "fetched":
+                self.fetched(event)
             case "reused":
                 self.line(event["node"], "reused")
             case "failed":
                 self.line(event["node"] or "the run", "failed")
+
+    def fetched(self, event: Told) -> None:
+        """Says how much of a model will come, and that it is there."""
+        if event["done"] in (0, event["total"]) and event["total"]:
+            done = "fetched" if event["done"] else "fetching"
+            self.line(event["node"], f"{done} {output.size_text(event['total'])}")
 
     def heard(self, line: str) -> None:
         with suppress(output.PipeClosed):  # the thread that writes the report will see it too
@@ -225,6 +243,11 @@ class LiveReport(PlainReport):
         self.progress.update(
             self.whole, completed=self.done, total=self.total or None, steps=f"{self.done}/{self.total} nodes"
         )
+
+    def fetched(self, event: Told) -> None:
+        done, total = (output.size_text(event[key]) for key in ("done", "total"))
+        over = event["done"] == event["total"]
+        self.progress.update(self.whole, said="" if over else f"fetching {event['file']}: {done} of {total}")
 
     def _step(self, event: Told) -> None:
         if event["node"] not in self.tasks:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from nodeflow.errors import a_or_an
+
 FUSED = (torch.float32, torch.float16, torch.bfloat16)
 """The types that fused kernels take; float64 is for proofs, and torch's."""
 Route = Literal["plain", "operator", "direct"]
@@ -150,7 +152,7 @@ def expect_floats(**tensors: Any) -> None:
         if tensor is None:
             continue
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} is a {type(tensor).__name__}, but expected a tensor")
+            raise TypeError(f"{name} is {a_or_an(type(tensor).__name__)}, but expected a tensor")
         if not tensor.dtype.is_floating_point:
             raise TypeError(f"{name} is of {name_of(tensor.dtype)}, but expected a floating point type")
         if device is None:

@@ -19,9 +19,12 @@ import torch
 from torch import nn
 
 from nodeflow.folders import cache_folder
+from nodeflow.regular import open_file
 from nodeflow.residency import computing
 
 FORMAT = 1
+LONGEST = 64 * 1024
+"""Bytes of a file of figures that are read; one takes five hundred."""
 ROUNDS = 25
 """Each figure is the best of so many rounds: what else runs on the machine only ever makes one slower."""
 ROUND = 0.002
@@ -98,7 +101,8 @@ def _path(device: str) -> Path:
 def _read(path: Path) -> Ceilings | None:
     """What a file says; None where it is absent, damaged, or of another version."""
     try:
-        told = json.loads(path.read_text("utf-8"))
+        with open_file(path) as file:
+            told = json.loads(file.read(LONGEST))
         figures: Mapping[str, float] = told["figures"] if told["nodeflow ceilings"] == FORMAT else {}
         found = Ceilings(**{item.name: float(figures[item.name]) for item in fields(Ceilings)})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

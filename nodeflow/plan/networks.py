@@ -69,7 +69,9 @@ class Rehearsed:
         self.plain = network.training
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        form = None if self.plain else _form((args, kwargs))
+        # what a gradient shall go back through is walked each time: remembered answers lead nowhere
+        back = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors_in((args, kwargs)))
+        form = None if self.plain or back else _form((args, kwargs))
         if form is None:
             return self.forward(*args, **kwargs)
         known = self.known.get(form)

@@ -19,6 +19,7 @@ from nodeflow.devices import tensors_in
 from nodeflow.errors import Problem
 from nodeflow.files import headers_only, judged_by
 from nodeflow.graph import Step
+from nodeflow.hub import not_fetched
 from nodeflow.plan.ledger import Ledger, Work, clock
 from nodeflow.plan.sketch import Ports, Reader, Sketch, Unforeseen
 from nodeflow.residency import computing
@@ -131,8 +132,10 @@ class Stage:
         except Unforeseen as unforeseen:
             outcome.unknown = str(unforeseen)
         except Exception as error:
-            outcome.error = error
-            outcome.problem = _problem(step, error, given, reader, sketch)
+            if name := not_fetched(error):
+                outcome.unknown = f'names "{name}", which is not fetched yet'
+            else:
+                outcome.error, outcome.problem = error, _problem(step, error, given, reader, sketch)
         outcome.work = ledger.work
         own = clock() - began - (ledger.inside - inside)
         walked = zip(self.glue, ledger.booked, booked, strict=True)

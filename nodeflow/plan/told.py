@@ -34,6 +34,7 @@ class NodePlan:
     outputs: by name. parameters: of the models it loads. flops, bytes, operators: what it computes. seconds: how long;
     None where that is not known. peak: the most bytes on each device while it runs, with the models that are there
     (models) and what is alive of results and steps between (activations). unknown: why it is not known before it runs.
+    faulty: whether something is wrong with it. unjudged: why nothing can be said of it, where another node is faulty.
     """
 
     id: str
@@ -49,6 +50,8 @@ class NodePlan:
     models: dict[str, int] = field(default_factory=dict)
     activations: dict[str, int] = field(default_factory=dict)
     unknown: str = ""
+    faulty: bool = False
+    unjudged: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -109,7 +112,9 @@ class Plan:
 
     def verdict(self) -> str:
         """Whether it fits, as a sentence for each device."""
-        return "; ".join(self._verdict(device, size) for device, size in self.limit.items())
+        told = "; ".join(self._verdict(device, size) for device, size in self.limit.items())
+        partly = not self.refused and any(node.unjudged or node.faulty for node in self.nodes)
+        return f"as far as it could be judged, {told}" if partly else told
 
     def _verdict(self, device: str, limit: int) -> str:
         peak, needed = self.peak.get(device, 0), self.needed.get(device, 0)

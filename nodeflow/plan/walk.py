@@ -19,7 +19,7 @@ from nodeflow.errors import GraphError, ModelError, NodeflowError, Problem
 from nodeflow.events import Event
 from nodeflow.foresight import Foresight, Outlook
 from nodeflow.graph import Graph, Step
-from nodeflow.leaves import called, models_in
+from nodeflow.leaves import called, judge, models_in
 from nodeflow.plan.ceilings import Ceilings
 from nodeflow.plan.ledger import Ledger, clock
 from nodeflow.plan.networks import Rehearsed, furnish, networks_in
@@ -63,7 +63,7 @@ class Planner:
         until: this node and what it needs, and nothing else.
         vram: bytes that there are on the device, which models may take as in a run; what is free if None.
         ceilings: what the device can do; no times without them.
-        permissions: where nodes may read.
+        permissions: where nodes may read; as in a run if None.
 
     Raises:
         GraphError: `until` names no node.
@@ -73,8 +73,8 @@ class Planner:
         self, graph: Graph, device: str, *, until: str | None = None, vram: int | None = None,
         ceilings: Ceilings | None = None, permissions: Permissions | None = None,
     ) -> None:  # fmt: skip
-        if until is not None and until not in graph.steps:
-            raise GraphError(Problem(f'there is no node "{until}" to plan until'))
+        if until is not None and (problem := graph.astray(until)):
+            raise GraphError(problem)
         self.graph, self.device, self.ceilings = graph, device_name(device), ceilings
         self.targets = graph.targets() if until is None else (until,)
         self.order = graph.needed(self.targets)
@@ -107,7 +107,31 @@ class Planner:
             for _ in walk.demand(self.targets, at):
                 pass
             self.results.let_go((target,))
+        self._tell_the_rest()
         return self.plan
+
+    def _tell_the_rest(self) -> None:
+        """Marks the nodes with faults, and lists those that could not be judged because of them.
+
+        These are the nodes that take from one, and those that only such nodes need. A node that is still left out then
+        is one that no lazy node wants.
+        """
+        failed, known = self.results.failed, {node.id for node in self.plan.nodes}
+        left: dict[str, str] = {}
+        users: dict[str, str] = {}
+        for name in reversed(self.order):
+            step = self.graph.steps[name]
+            if name not in known and (name in failed or name in users):
+                lost = next((node for node in step.parents() if node in failed), "")
+                left[name] = f'needs "{lost}"' if lost or name not in users else f'only "{users[name]}" needs it'
+            if name in failed or name in left:
+                users |= {parent: name for parent in self._inputs(step) if parent not in users}
+        at_fault = {problem.node for problem in self.plan.problems}
+        own = [NodePlan(name, self.graph.steps[name].spec.id, self.device) for name in reversed(left)]
+        self.plan.nodes += own
+        for node in self.plan.nodes:
+            node.faulty = node.id in at_fault
+            node.unjudged = "" if node.faulty else left.get(node.id, "")
 
     @property
     def engine(self) -> Planner:
@@ -215,6 +239,11 @@ class Planner:
         node.models = {device: size for device, size in memory.models.items() if size}
         if values is None:
             self.results.fail(step.id)
+            return
+        try:
+            judge(list(values), (self.device,))
+        except ValueError as error:
+            self._fault(step, error)
             return
         outputs = zip(step.spec.outputs, values, strict=True)
         node.outputs = {port.name: value if value is UNKNOWN else described(value) for port, value in outputs}

@@ -18,7 +18,8 @@ class LatentAutoencoderConfig:
     """channels: colours. latent_channels: numbers that a cell has, of which decoder and encoder know. widths: channels
     at full, half, quarter ... resolution. layers: residual blocks a level on the way down; one more on the way up.
     attended: by level, whether an attention follows each of its residual blocks. middle: whether one stands in the
-    middle. groups: of all group norms. codes, code_width: of the codebook; 0 codes make it a KL autoencoder.
+    middle. groups: of all group norms. codes, code_width: of the codebook; 0 codes make it a KL autoencoder. gumbel:
+    a cell's code is the one that a convolution rates highest (its training was by Gumbel-softmax), not the nearest.
     quant, post_quant: whether a 1x1 convolution stands behind the encoder, and before the decoder.
     """
 
@@ -31,6 +32,7 @@ class LatentAutoencoderConfig:
     groups: int = 32
     codes: int = 0
     code_width: int = 4
+    gumbel: bool = False
     quant: bool = True
     post_quant: bool = True
 
@@ -228,6 +230,7 @@ class LatentAutoencoder(nn.Module):
         self.quant = nn.Conv2d(out, given, 1) if config.quant else None
         self.post_quant = nn.Conv2d(inner, config.latent_channels, 1) if config.post_quant else None
         self.codebook = nn.Embedding(config.codes, config.code_width) if config.codes else None
+        self.rate = nn.Conv2d(config.code_width, config.codes, 1) if config.gumbel else None
 
     def moments(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and log-variance of the latents; of a VQ autoencoder what will be quantised, and None.
@@ -257,22 +260,31 @@ class LatentAutoencoder(nn.Module):
         return reparametrise(mean, log_variance, noise.to(mean))
 
     def codes(self, latents: Tensor) -> Tensor:
-        """[B, code_width, h, w] -> the nearest codes, int64 [B, h, w]."""
+        """[B, code_width, h, w] -> the nearest codes, or those that are rated highest, int64 [B, h, w]."""
         assert self.codebook is not None
+        if self.rate is not None:
+            rated: Tensor = self.rate(latents)
+            return rated.argmax(1)
         return vq_nearest(latents.movedim(1, -1), self.codebook.weight)
 
     def decode(self, latents: Tensor) -> Tensor:
         """[B, space_channels, h, w] -> pictures [B, channels, factor h, factor w]; a VQ autoencoder quantises first."""
         if self.codebook is not None:
             return self.decode_codes(self.codes(latents))
-        return self._pictures(latents)
+        return self.pictures(latents)
 
     def decode_codes(self, codes: Tensor) -> Tensor:
         """Codes int64 [B, h, w] -> pictures [B, channels, factor h, factor w]."""
-        assert self.codebook is not None
-        return self._pictures(self.codebook(codes).movedim(-1, 1))
+        return self.pictures(self.looked_up(codes))
 
-    def _pictures(self, latents: Tensor) -> Tensor:
+    def looked_up(self, codes: Tensor) -> Tensor:
+        """Codes int64 [B, h, w] -> what stands for them in the codebook, [B, code_width, h, w]."""
+        assert self.codebook is not None
+        found: Tensor = self.codebook(codes).movedim(-1, 1)
+        return found
+
+    def pictures(self, latents: Tensor) -> Tensor:
+        """Latents as they are [B, space_channels, h, w] -> pictures [B, channels, factor h, factor w]."""
         if self.post_quant is not None:
             latents = self.post_quant(latents)
         y: Tensor = self.decoder(latents)

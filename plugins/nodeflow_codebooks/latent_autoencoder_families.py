@@ -112,7 +112,8 @@ def measure(shapes: Shapes, layout: Layout, groups: int = 32) -> LatentAutoencod
             f"the levels of its encoder have {[len(found) for found in blocks]} residual blocks, but expected as many "
             "in each\n    name a checkpoint of encoder and decoder that was not pruned"
         )
-    codes = shapes.get("quantize.embedding.weight", (0, 4))
+    gumbel = "quantize.embed.weight" in shapes
+    codes = shapes.get("quantize.embed.weight" if gumbel else "quantize.embedding.weight", (0, 4))
     try:
         return LatentAutoencoderConfig(
             channels=shapes["encoder.conv_in.weight"][1],
@@ -126,6 +127,7 @@ def measure(shapes: Shapes, layout: Layout, groups: int = 32) -> LatentAutoencod
             groups=groups,
             codes=codes[0],
             code_width=codes[1],
+            gumbel=gumbel,
             quant="quant_conv.weight" in shapes,
             post_quant="post_quant_conv.weight" in shapes,
         )  # fmt: skip

@@ -1,11 +1,10 @@
-"""What published checkpoints call the tensors of the latent autoencoder: tables, read along its own structure."""
+"""What published checkpoints call the tensors of the latent autoencoder: tables, read along its own outline."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-from torch import nn
-
-from nodeflow_codebooks.latent_autoencoder import Attention, Decoder, Encoder, LatentAutoencoder, Level, Residual
+from nodeflow_codebooks.latent_autoencoder import LatentAutoencoderConfig
+from nodeflow_codebooks.latent_autoencoder_outline import outline
 
 Layout = Literal["ldm", "diffusers", "diffusers_old"]
 """diffusers_old: as diffusers, the attentions named as before its version 0.15."""
@@ -34,6 +33,12 @@ BETWEEN = (
     Row("post_quant", "post_quant_conv", "post_quant_conv"),
     Row("codebook", "quantize.embedding", "quantize.embedding"),
 )
+GUMBEL = (
+    *BETWEEN[:2],
+    Row("codebook", "quantize.embed", "quantize.embed"),
+    Row("rate", "quantize.proj", "quantize.proj"),
+)
+"""The same where codes were trained by Gumbel-softmax."""
 ENDS = (
     Row("first", "conv_in", "conv_in"),
     Row("norm", "norm_out", "conv_norm_out"),
@@ -72,58 +77,54 @@ RESIZE = {
 }
 
 
-def sources(model: LatentAutoencoder, layout: Layout, prefix: str = "") -> dict[str, tuple[str, ...]]:
+class Shaped(Protocol):
+    """A latent autoencoder: the module, or what was found in a checkpoint."""
+
+    @property
+    def config(self) -> LatentAutoencoderConfig:
+        """Its sizes."""
+
+
+def sources(model: Shaped, layout: Layout, prefix: str = "") -> dict[str, tuple[str, ...]]:
     """By name of our tensor: the tensors that stand one above the other in it.
 
     Args:
-        model: may be without memory.
+        model: only its config is looked at.
         layout: whose names.
         prefix: what stands before them.
     """
+    shapes = outline(model.config)
     found: dict[str, tuple[str, ...]] = {}
-    for module, ours, theirs in _places(model, layout):
+    for ours, theirs in _places(model.config, layout):
+        home, _, names = theirs.rpartition("/")
         for leaf in ("weight", "bias"):
-            if getattr(module, leaf, None) is not None:
-                home, _, names = theirs.rpartition("/")
+            if f"{ours}.{leaf}" in shapes:
                 found[f"{ours}.{leaf}"] = tuple(f"{prefix}{home}{name}.{leaf}" for name in names.split())
     return found
 
 
-def _places(model: LatentAutoencoder, layout: Layout) -> Iterator[tuple[nn.Module, str, str]]:
-    """Each layer, its name in ours, and in theirs: what several of one layer share stands before a stroke."""
-    for row in BETWEEN:
-        module = getattr(model, row.ours)
-        if module is not None:
-            yield module, row.ours, row.theirs(layout)
-    for side in ("encoder", "decoder"):
-        yield from _side(getattr(model, side), side, layout)
+def _places(config: LatentAutoencoderConfig, layout: Layout) -> Iterator[tuple[str, str]]:
+    """Each layer that there may be, and its name in theirs: what several of one layer share stands before a stroke."""
+    yield from ((row.ours, row.theirs(layout)) for row in (GUMBEL if config.gumbel else BETWEEN))
+    last = len(config.widths) - 1
+    for side, blocks in (("encoder", config.layers), ("decoder", config.layers + 1)):
+        yield from ((f"{side}.{row.ours}", f"{side}.{row.theirs(layout)}") for row in ENDS)
+        rows: tuple[Row, ...]
+        for row in MIDDLE:
+            rows = ATTENTION if row.ours == "attention" else RESIDUAL
+            yield from _layers(rows, f"{side}.middle.{row.ours}", f"{side}.{row.theirs(layout)}", layout)
+        for at in range(last + 1):
+            ours = f"{side}.levels.{at}"
+            home = f"{side}.{WAYS[side].theirs(layout)}".format(at=at, mirrored=last - at)
+            for row, rows in zip(PARTS, (RESIDUAL, ATTENTION), strict=True):
+                for index in range(blocks):
+                    name = row.theirs(layout).format(index=index)
+                    yield from _layers(rows, f"{ours}.{row.ours}.{index}", f"{home}.{name}", layout)
+            yield f"{ours}.resize", f"{home}.{RESIZE[side].theirs(layout)}"
 
 
-def _side(way: Encoder | Decoder, side: str, layout: Layout) -> Iterator[tuple[nn.Module, str, str]]:
-    for row in ENDS:
-        yield getattr(way, row.ours), f"{side}.{row.ours}", f"{side}.{row.theirs(layout)}"
-    for row in MIDDLE:
-        yield from _layers(
-            getattr(way.middle, row.ours), f"{side}.middle.{row.ours}", f"{side}.{row.theirs(layout)}", layout
-        )
-    for at, level in enumerate(way.levels):
-        assert isinstance(level, Level)
-        home = f"{side}.{WAYS[side].theirs(layout)}".format(at=at, mirrored=len(way.levels) - 1 - at)
-        ours = f"{side}.levels.{at}"
-        for row in PARTS:
-            for index, module in enumerate(getattr(level, row.ours)):
-                name = row.theirs(layout).format(index=index)
-                yield from _layers(module, f"{ours}.{row.ours}.{index}", f"{home}.{name}", layout)
-        if level.resize is not None:
-            yield level.resize, f"{ours}.resize", f"{home}.{RESIZE[side].theirs(layout)}"
-
-
-def _layers(module: nn.Module | None, ours: str, theirs: str, layout: Layout) -> Iterator[tuple[nn.Module, str, str]]:
-    rows = RESIDUAL if isinstance(module, Residual) else ATTENTION if isinstance(module, Attention) else ()
-    for row in rows:
-        layer = getattr(module, row.ours)
-        if layer is not None:
-            yield layer, f"{ours}.{row.ours}", f"{theirs}./{row.theirs(layout)}"
+def _layers(rows: tuple[Row, ...], ours: str, theirs: str, layout: Layout) -> Iterator[tuple[str, str]]:
+    yield from ((f"{ours}.{row.ours}", f"{theirs}./{row.theirs(layout)}") for row in rows)
 
 
 def is_own(name: str, prefix: str) -> bool:

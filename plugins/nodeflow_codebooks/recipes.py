@@ -16,6 +16,7 @@ from nodeflow import (
     FileModel,
     LatentSpace,
     ModelError,
+    expecting,
     file_identity,
     find_checkpoint,
     find_weights,
@@ -41,10 +42,12 @@ class PatchAutoencoder(Autoencoder, FileModel):
             PermissionError: `ctx` may not read it.
         """
         path = find_weights(name, ctx)
-        if "architecture" not in find_checkpoint(name, ctx).metadata:
-            cure = "codebooks.load_vae opens published autoencoders"
-            raise ModelError(f"{path} holds none of nodeflow's own weights\n    {cure}")
-        found = describe(path, BUILDERS, ModelError)
+        checkpoint = find_checkpoint(name, ctx)
+        with expecting(checkpoint, "nodeflow autoencoder"):
+            if "architecture" not in checkpoint.metadata:
+                cure = "codebooks.load_vae opens published autoencoders"
+                raise ModelError(f"{path} holds none of nodeflow's own weights\n    {cure}")
+            found = describe(path, BUILDERS, ModelError)
         config = autoencoder.AutoencoderConfig(**found.header.config)
         told = found.header.provenance.get("space", {"name": path.stem})
         space = LatentSpace(str(told["name"]), config.latent_channels, config.patch, config.picture)

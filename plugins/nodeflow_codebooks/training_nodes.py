@@ -161,7 +161,7 @@ def reconstruction_loss(
             the weights of a trained autoencoder (train.begin_with).
     """
     if autoencoder.architecture != "autoencoder":
-        raise ValueError(f"this loss is for autoencoders, not for a {autoencoder.architecture}")
+        raise ValueError(f"this loss is for autoencoders, but the model is of architecture {autoencoder.architecture}")
     config = losses.ReconstructionConfig(pixel, kl_weight, latent_noise, picture_noise, learn)
     return Reconstruction(autoencoder, config)
 

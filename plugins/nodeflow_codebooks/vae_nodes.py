@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nodeflow import QUIET, Autoencoder, Context, Ui, checkpoint_identity, find_checkpoint, node
+from nodeflow import QUIET, Autoencoder, Context, Ui, checkpoint_identity, expecting, find_checkpoint, node
 from nodeflow_codebooks.vae_recipes import PART, LatentAutoencoderModel, Precision, Tiled
 
 
@@ -30,7 +30,8 @@ def load_vae(
             a file of the autoencoder alone does not tell sd15 from sdxl and is taken for sd15.
         precision: of its weights and activations. SDXL's goes beyond what fp16 can hold: use bf16 or fp32.
     """
-    return LatentAutoencoderModel.named(model, space, precision, ctx)
+    with expecting(find_checkpoint(model, ctx, PART), "vae", "vqgan", "checkpoint"):
+        return LatentAutoencoderModel.named(model, space, precision, ctx)
 
 
 @node(category="codebooks")
@@ -54,9 +55,8 @@ def tile(
     if isinstance(autoencoder, Tiled):
         autoencoder = autoencoder.autoencoder
     if not isinstance(autoencoder, LatentAutoencoderModel):
-        raise ValueError(
-            f"how a {type(autoencoder).__name__} takes pictures cannot be chosen\n    leave codebooks.tile out"
-        )
+        kind = type(autoencoder).__name__
+        raise ValueError(f"how this autoencoder, {kind}, takes pictures cannot be chosen\n    leave codebooks.tile out")
     return Tiled(autoencoder, side, overlap)
 
 

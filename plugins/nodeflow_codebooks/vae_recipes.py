@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import torch
 from nodeflow_nn import published
 from nodeflow_nn.placing import WithoutMemory
+from nodeflow_nn.soundness import unloaded
 from torch import Tensor
 
 from nodeflow import (
@@ -28,12 +30,15 @@ from nodeflow import (
 from nodeflow_codebooks.latent_autoencoder import LatentAutoencoder
 from nodeflow_codebooks.latent_autoencoder_families import OVERFLOWS, Found, Scaling, SpaceName, detect, space_of
 from nodeflow_codebooks.latent_autoencoder_names import is_own, sources
+from nodeflow_codebooks.latent_autoencoder_outline import outline
 from nodeflow_codebooks.tiles import Tiling, blended
 
 Load = Callable[[Recipe], Any]
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PART = "vae"
+NAMELESS = (PART, "last", "checkpoints", "ckpts")
+"""Files and folders that every model has."""
 WHOLE = 2048 * 2048
 """Pixels of a picture that goes through whole unless tiles are asked for: at 2048 x 2048 one feature map of the
 decoder's last level takes 2 GB in fp32, and a few are there at once."""
@@ -45,11 +50,14 @@ AUTOMATIC = Tiling(1024, 128)
 
 @dataclass(frozen=True)
 class LatentAutoencoderModel(Autoencoder, CheckpointModel):
-    """A KL or VQ autoencoder of latent diffusion. `scaling` makes its latents those of `space`."""
+    """A KL or VQ autoencoder of latent diffusion. `scaling` makes its latents those of `space`. codes: of its codebook;
+    0: it has none.
+    """
 
     space: LatentSpace
     scaling: Scaling
     precision: Precision = "fp32"
+    codes: int = 0
 
     @classmethod
     def named(
@@ -70,11 +78,9 @@ class LatentAutoencoderModel(Autoencoder, CheckpointModel):
         config = found.config
         if config.channels != 3:
             raise ModelError(f"{checkpoint.path} is for pictures of {config.channels} channels, not 3")
-        model = _laid_out(found)
-        _judge(model, found, checkpoint)
-        count = sum(value.numel() for value in model.state_dict().values())
+        count = _judged(found, checkpoint)
         lives_in = LatentSpace(called, config.space_channels, config.factor)
-        return cls(name, checkpoint_identity(checkpoint), 4 * count, PART, lives_in, scaling, precision)
+        return cls(name, checkpoint_identity(checkpoint), 4 * count, PART, lives_in, scaling, precision, config.codes)
 
     @property
     def size(self) -> int:
@@ -91,26 +97,32 @@ class LatentAutoencoderModel(Autoencoder, CheckpointModel):
         theirs = published.Checkpoint(
             checkpoint.path, {name: entry.file for name, entry in checkpoint.tensors.items()}, checkpoint.shapes
         )
-        model = _laid_out(found)
-        named = sources(model, found.layout, found.prefix)
+        named = sources(found, found.layout, found.prefix)
         try:
             module = published.filled(
-                lambda: LatentAutoencoder(found.config), named, theirs, device, DTYPES[self.precision]
-            )
+                lambda: LatentAutoencoder(found.config), named, theirs, device, DTYPES[self.precision],
+                channels_last=True,
+            )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{checkpoint.path} cannot be loaded: {error}\n    fetch it again") from error
+            raise ModelError(unloaded(checkpoint.path, error)) from error
         return LoadedLatentAutoencoder(module.to(memory_format=torch.channels_last), self)  # type: ignore[call-overload]
 
     def lay_out(self) -> LoadedLatentAutoencoder:
         """The same without weights."""
-        model = _laid_out(_detected(self.checkpoint()))
+        config = _detected(self.checkpoint()).config
+        with WithoutMemory():
+            model = LatentAutoencoder(config).eval().requires_grad_(False)
         return LoadedLatentAutoencoder(model.to(DTYPES[self.precision]), self)
 
 
 def _called(name: str) -> str:
-    """A space by the name of its model, where no other is known: "vq-f4" for "vae/vq-f4.safetensors"."""
+    """A space by the name of its model, where no other is known: "vq-f4" for "vae/vq-f4.safetensors" and for
+    "vq-f4/checkpoints/last".
+    """
     path = Path(name.removesuffix(".safetensors"))
-    return path.parent.name if path.name == PART and path.parent.name else path.name
+    while path.name in NAMELESS and path.parent.name:
+        path = path.parent
+    return path.name
 
 
 def _detected(checkpoint: Checkpoint) -> Found:
@@ -120,18 +132,15 @@ def _detected(checkpoint: Checkpoint) -> Found:
         raise ModelError(f"{checkpoint.path}: {error}") from error
 
 
-def _laid_out(found: Found) -> LatentAutoencoder:
-    with WithoutMemory():
-        model = LatentAutoencoder(found.config)
-    return model.eval().requires_grad_(False)
-
-
-def _judge(model: LatentAutoencoder, found: Found, checkpoint: Checkpoint) -> None:
-    """Refuses a checkpoint whose tensors are not exactly those of the module."""
-    named = sources(model, found.layout, found.prefix)
-    faults = published.faults(model, named, checkpoint.shapes, lambda name: is_own(name, found.prefix))
+def _judged(found: Found, checkpoint: Checkpoint) -> int:
+    """Refuses a checkpoint whose tensors are not exactly those of the module; how many numbers it holds."""
+    wanted, named = outline(found.config), sources(found, found.layout, found.prefix)
+    faults = published.faults(
+        wanted, named, checkpoint.shapes, lambda name: is_own(name, found.prefix), checkpoint.dtypes
+    )
     if faults:
         raise ModelError(f"{checkpoint.path}: {published.told(faults)}\n    fetch it again, or name another file")
+    return sum(map(math.prod, wanted.values()))
 
 
 class LoadedLatentAutoencoder:
@@ -173,6 +182,20 @@ class LoadedLatentAutoencoder:
         tiling = self._tiling(tiling, samples, space.factor)
         latents = samples.float() / scaling.factor + scaling.shift
         pixels = self._through(self._pixels, latents, tiling, space.factor, 3)
+        return pixels.mul_(0.5).add_(0.5).clamp_(0, 1)
+
+    def codes(self, pixels: Tensor, tiling: Tiling | None = None) -> Tensor:
+        """[B, 3, H, W] in 0..1 -> codes int64 [B, H / factor, W / factor], of an autoencoder with a codebook."""
+        scaling = self.recipe.scaling
+        latents = self.encode(pixels, tiling=tiling) / scaling.factor + scaling.shift
+        found: Tensor = self.module.codes(self._own(latents))
+        return found
+
+    def decode_codes(self, codes: Tensor, tiling: Tiling | None = None) -> Tensor:
+        """Codes int64 [B, h, w] -> [B, 3, factor h, factor w] in 0..1."""
+        factor, latents = self.recipe.space.factor, self.module.looked_up(codes)
+        tiling = self._tiling(tiling, latents, factor)
+        pixels = self._through(lambda part: self.module.pictures(self._own(part)), latents, tiling, factor, 3)
         return pixels.mul_(0.5).add_(0.5).clamp_(0, 1)
 
     @property
@@ -234,6 +257,11 @@ class Tiled(Autoencoder, Composition):
         """That of the autoencoder."""
         return self.autoencoder.space
 
+    @property
+    def codes(self) -> int:
+        """Likewise."""
+        return self.autoencoder.codes
+
     def assemble(self, load: Load) -> LoadedTiled:
         """An object with `encode` and `decode`."""
         return LoadedTiled(load(self.autoencoder), Tiling(self.side, self.overlap))
@@ -252,3 +280,11 @@ class LoadedTiled:
     def decode(self, samples: Tensor) -> Tensor:
         """As `LoadedLatentAutoencoder.decode`."""
         return self.inner.decode(samples, self.tiling)
+
+    def codes(self, pixels: Tensor) -> Tensor:
+        """As `LoadedLatentAutoencoder.codes`."""
+        return self.inner.codes(pixels, self.tiling)
+
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """As `LoadedLatentAutoencoder.decode_codes`."""
+        return self.inner.decode_codes(codes, self.tiling)

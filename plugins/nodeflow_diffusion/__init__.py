@@ -11,9 +11,13 @@ def register_nodes() -> Sequence[Callable[..., Any]]:
     """All nodes of this plugin."""
     from nodeflow_diffusion import (  # deferred: training imports the mathematics alone
         adapter_nodes,
+        adm_nodes,
+        adm_training_nodes,
         checkpoint_nodes,
         nodes,
+        perturbed_nodes,
         sampling_nodes,
+        shown_nodes,
         threshold_nodes,
         training_nodes,
     )
@@ -21,7 +25,11 @@ def register_nodes() -> Sequence[Callable[..., Any]]:
     return [
         *nodes.NODES,
         *checkpoint_nodes.CHECKPOINT_NODES,
+        *shown_nodes.SHOWN_NODES,
+        *perturbed_nodes.PERTURBED_NODES,
         *adapter_nodes.ADAPTER_NODES,
+        *adm_nodes.ADM_NODES,
+        *adm_training_nodes.ADM_TRAINING_NODES,
         *sampling_nodes.NODES,
         *threshold_nodes.THRESHOLD_NODES,
         *training_nodes.TRAINING_NODES,

@@ -5,7 +5,18 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from nodeflow import QUIET, Context, Denoiser, Image, Patch, Ui, checkpoint_identity, find_checkpoint, node
+from nodeflow import (
+    QUIET,
+    Context,
+    Denoiser,
+    Image,
+    Patch,
+    Ui,
+    checkpoint_identity,
+    expecting,
+    find_checkpoint,
+    node,
+)
 from nodeflow_diffusion.adapter_recipes import controlled, patched, within
 from nodeflow_diffusion.control_recipes import PART, Control, ControlModel
 
@@ -35,7 +46,8 @@ def lora(
         model: a safetensors file in a model folder, as kohya, PEFT, diffusers or ComfyUI name its tensors.
         strength: 1 as it was trained, 0 without; beyond 1 more of it, below 0 the opposite.
     """
-    return patched(denoiser, Patch.named(model, strength, ctx))
+    with expecting(find_checkpoint(model, ctx), "lora"):
+        return patched(denoiser, Patch.named(model, strength, ctx))
 
 
 @node(category="diffusion/guidance", title="ControlNet", identity=_controlnet)
@@ -64,7 +76,8 @@ def control(
     if stop > start:
         raise ValueError(f"control stops at noise {stop:g} before it starts at {start:g}\n    noise falls from 1 to 0")
     inner = within(denoiser, "a ControlNet")
-    chosen = ControlModel.named(model, inner.network.outline().config, inner.execution, ctx)
+    with expecting(find_checkpoint(model, ctx, PART), "controlnet"):
+        chosen = ControlModel.named(model, inner.network.outline().config, inner.execution, ctx)
     if strength == 0:
         return denoiser
     return controlled(denoiser, Control(chosen, _seen(image), strength, start, stop))

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nodeflow import Recipe, TextEmbedding
-from nodeflow_diffusion.guidance import edited
+from nodeflow_diffusion.guidance import Found, edited
 from nodeflow_diffusion.recipes import Around, Scalar
 from nodeflow_diffusion.text_recipes import spread
 
@@ -66,6 +67,24 @@ class Edited(Around):
                 a = inner(full, alpha, sigma, wanted(count))
                 b, c = (inner(seen, alpha, sigma, other(count)) for seen in (full, none))
             return edited(a, b, c, self.text_scale, self.picture_scale)
+
+        return denoise
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarged(Around):
+    """A denoiser that sees a small picture, `small` [B or 1, C, h, w], scaled to the size of the one that it draws."""
+
+    small: Tensor
+
+    def assemble(self, load: Load) -> Any:
+        """`(x, alpha, sigma, condition) -> denoised`."""
+        inner = load(self.denoiser)
+
+        def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: object = None) -> Found:
+            seen = F.interpolate(self.small.to(x), x.shape[-2:], mode="bilinear")
+            found: Found = inner(beside(x, seen), alpha, sigma, condition)
+            return found
 
         return denoise
 

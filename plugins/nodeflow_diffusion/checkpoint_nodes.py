@@ -16,10 +16,12 @@ from nodeflow import (
     Image,
     Latent,
     Mask,
+    ModelError,
     TextEmbedding,
     TextEncoder,
     Ui,
     checkpoint_identity,
+    expecting,
     file_identity,
     find_checkpoint,
     node,
@@ -36,6 +38,8 @@ from nodeflow_diffusion.latent_unet_recipes import (
     published_denoiser,
     said_beside,
 )
+from nodeflow_diffusion.picture_recipes import PART as STATISTICS
+from nodeflow_diffusion.picture_recipes import statistics_beside
 from nodeflow_diffusion.recipes import same_space
 from nodeflow_diffusion.text_recipes import joined, repeated, same_text_space
 
@@ -53,7 +57,10 @@ class Parts(NamedTuple):
 
 def _unet_content(model: str) -> str:
     checkpoint = find_checkpoint(model, part=PART)
-    return " ".join([checkpoint_identity(checkpoint), *map(file_identity, said_beside(checkpoint.path))])
+    own = [checkpoint_identity(checkpoint), *map(file_identity, said_beside(checkpoint.path))]
+    if statistics_beside(checkpoint.path, model):
+        own.append(checkpoint_identity(find_checkpoint(model, part=STATISTICS)))
+    return " ".join(own)
 
 
 def _content(model: str, tokenizer: str) -> str:
@@ -63,7 +70,11 @@ def _content(model: str, tokenizer: str) -> str:
         checkpoint = find_checkpoint(model, part=part)
         own.append(checkpoint_identity(checkpoint))
         if part != "vae":
-            own.append(VocabularyFiles.named("clip", tokenizer, checkpoint.path).digest)
+            try:
+                own.append(VocabularyFiles.named("clip", tokenizer, checkpoint.path).digest)
+            except ModelError:
+                _whole(model, tokenizer, "eps")  # what is no Stable Diffusion at all needs no vocabulary
+                raise
     index = unet.path.parent / "model_index.json"
     return " ".join([*own, file_identity(index) if unet.path.is_dir() and index.is_file() else ""])
 
@@ -87,8 +98,7 @@ def load_checkpoint(
         prediction: what the denoiser was trained to predict. auto takes what the files say; Stable Diffusion 2 in a
             single file does not tell: v for the models of 768 pixels, eps for those called base.
     """
-    denoiser = published_denoiser(model, prediction, ctx)
-    encoder = encoder_of(model, tokenizer, denoiser.text_space, ctx)
+    denoiser, encoder = _whole(model, tokenizer, prediction, ctx)
     if others := unused(find_checkpoint(model, ctx, PART)):
         ctx.say(f"not used: {others}")
     return Parts(denoiser, encoder, autoencoder_of(model, denoiser.space, ctx))
@@ -102,7 +112,17 @@ def load_unet(model: Annotated[str, Ui("model")], prediction: Asked = "auto", *,
         model: a file of a U-Net or of a whole model, or a diffusers folder of either, in a model folder.
         prediction: what it was trained to predict; see diffusion.load_checkpoint.
     """
-    return published_denoiser(model, prediction, ctx)
+    with expecting(find_checkpoint(model, ctx, PART), "u-net", "checkpoint"):
+        return published_denoiser(model, prediction, ctx)
+
+
+def _whole(model: str, tokenizer: str, prediction: Asked, ctx: Context = QUIET) -> tuple[Denoiser, TextEncoder]:
+    """The denoiser and the text encoder of a whole model; failures as theirs, and what it is if it is none."""
+    checkpoint = find_checkpoint(model, ctx, PART)
+    alone = not checkpoint.path.is_dir()  # else it is the U-Net's folder, and the other parts lie beside it
+    with expecting(checkpoint, "checkpoint", *([] if alone else ["u-net"])):
+        denoiser = published_denoiser(model, prediction, ctx)
+    return denoiser, encoder_of(model, tokenizer, denoiser.text_space, ctx)
 
 
 @node(category="diffusion/guidance", title="Tell sizes")

@@ -17,6 +17,7 @@ from nodeflow_diffusion.latent_unet_recipes import PART
 T = TypeVar("T")
 OF_PARTS = (
     "model.diffusion_model.", "diffusion_model.", "first_stage_model.", "vae.", "cond_stage_model.", "conditioner.",
+    "embedder.", "noise_augmentor.",
 )  # fmt: skip
 """What the names of a single file's tensors begin with, by its parts."""
 OF_TRAINING = (

@@ -26,12 +26,11 @@ class ControlNet(Encoder):
         self, config: LatentUNetConfig, hint_channels: int = 3, hint_widths: tuple[int, ...] = HINT_WIDTHS
     ) -> None:
         super().__init__(config)
-        convolutions = [nn.Conv2d(hint_channels, hint_widths[0], 3, padding=1)]
-        for width, wider in pairwise(hint_widths):
-            convolutions.append(nn.Conv2d(width, width, 3, padding=1))
-            convolutions.append(nn.Conv2d(width, wider, 3, stride=2, padding=1))
-        convolutions.append(nn.Conv2d(hint_widths[-1], config.widths[0], 3, padding=1))
-        self.hint = nn.ModuleList(convolutions)
+        shapes = hint_shapes(config, hint_channels, hint_widths)
+        self.hint = nn.ModuleList(
+            nn.Conv2d(given, width, kernel, stride=2 if at and at % 2 == 0 else 1, padding=1)
+            for at, (width, given, kernel, _) in enumerate(shapes)
+        )
         self.factor = 2 ** (len(hint_widths) - 1)
         self.zeros = nn.ModuleList(nn.Conv2d(width, width, 1) for width in skip_widths(config))
         self.zero_middle = nn.Conv2d(config.widths[-1], config.widths[-1], 1)
@@ -56,6 +55,16 @@ class ControlNet(Encoder):
         skips, h = self.encoded(x, shifts, words, seen)
         sides = [layer(skip) for layer, skip in zip(self.zeros, skips, strict=True)]
         return (*sides, self.zero_middle(h))
+
+
+def hint_shapes(
+    config: LatentUNetConfig, channels: int = 3, widths: tuple[int, ...] = HINT_WIDTHS
+) -> list[tuple[int, int, int, int]]:
+    """Weights of the convolutions that read the picture; the third, the fifth ... of them halve it."""
+    found = [(widths[0], channels, 3, 3)]
+    for width, wider in pairwise(widths):
+        found += [(width, width, 3, 3), (wider, width, 3, 3)]
+    return [*found, (config.widths[0], widths[-1], 3, 3)]
 
 
 def skip_widths(config: LatentUNetConfig) -> list[int]:

@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import count, takewhile
 from typing import Any, Final, NamedTuple
 
-from nodeflow_diffusion.control import ControlNet
+from nodeflow_diffusion.control import HINT_WIDTHS, ControlNet, hint_shapes, skip_widths
 from nodeflow_diffusion.latent_unet import LatentUNetConfig
 from nodeflow_diffusion.latent_unet_families import FAMILIES, from_diffusers, measure
 from nodeflow_diffusion.latent_unet_names import Layout, Row, Shapes, sources
+from nodeflow_diffusion.latent_unet_outline import Outline, Shape
 
 PREFIXES: Final = ("control_model.", "")
 """What may stand before a ControlNet's names: of a file of the original code, of a ControlNet alone."""
@@ -45,10 +46,33 @@ class Control(NamedTuple):
     prefix: str
     flip: bool = False
 
+    def beside(self, unet: LatentUNetConfig) -> LatentUNetConfig:
+        """Its config, when it is beside such a U-Net."""
+        return self.config if self.told else replace(self.config, heads=unet.heads, groups=unet.groups)
+
     def make(self, unet: LatentUNetConfig) -> ControlNet:
         """The module, to be beside such a U-Net."""
-        config = self.config if self.told else replace(self.config, heads=unet.heads, groups=unet.groups)
-        return ControlNet(config, self.hint_channels, self.hint_widths)
+        return ControlNet(self.beside(unet), self.hint_channels, self.hint_widths)
+
+    def sources(self, unet: LatentUNetConfig) -> dict[str, tuple[str, ...]]:
+        """For each of the module's tensors those of the checkpoint."""
+        return control_sources(self.beside(unet), self.layout, self.prefix, halvings=len(self.hint_widths) - 1)
+
+    def shapes(self, unet: LatentUNetConfig) -> dict[str, Shape]:
+        """Of the module's tensors, without the module.
+
+        Raises:
+            ValueError: no such module can be made.
+        """
+        config = self.beside(unet)
+        hints = hint_shapes(config, self.hint_channels, self.hint_widths)
+        layers = {HINT.ours.format(at): shape for at, shape in enumerate(hints)}
+        layers |= {ZERO.ours.format(at): (width, width, 1, 1) for at, width in enumerate(skip_widths(config))}
+        layers[ZERO_MIDDLE.ours] = (config.widths[-1], config.widths[-1], 1, 1)
+        found = dict(Outline(config, whole=False).shapes)
+        for name, shape in layers.items():
+            found |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        return found
 
 
 def detect(shapes: Shapes, told: Mapping[str, Any]) -> Control:
@@ -110,17 +134,26 @@ def hint_names(shapes: Shapes, layout: Layout) -> list[str]:
     return [HINT.diffusers.format("conv_in"), *between, HINT.diffusers.format("conv_out")]
 
 
-def control_sources(net: ControlNet, layout: Layout, prefix: str = "") -> dict[str, tuple[str, ...]]:
-    """By name of our tensor: the tensors that stand one above the other in it (see `latent_unet_names.sources`)."""
-    found = sources(net, layout, prefix=prefix)
-    inner = len(net.hint) - 2
+def control_sources(
+    config: LatentUNetConfig, layout: Layout, prefix: str = "", *, halvings: int = len(HINT_WIDTHS) - 1
+) -> dict[str, tuple[str, ...]]:
+    """By name of our tensor: the tensors that stand one above the other in it (see `latent_unet_names.sources`).
+
+    Args:
+        config: of the U-Net.
+        layout: whose names.
+        prefix: what stands before them.
+        halvings: how often what reads the picture halves it.
+    """
+    found = sources(Outline(config, whole=False), layout, prefix=prefix)
+    inner = 2 * halvings
     hints = (
         [HINT.ldm.format(2 * at) for at in range(inner + 2)]
         if layout == "ldm"
         else [HINT.diffusers.format(part) for part in ("conv_in", *(f"blocks.{at}" for at in range(inner)), "conv_out")]
     )
     rows = [(HINT.ours.format(at), name) for at, name in enumerate(hints)]
-    rows += [(ZERO.ours.format(at), getattr(ZERO, layout).format(at)) for at in range(len(net.zeros))]
+    rows += [(ZERO.ours.format(at), getattr(ZERO, layout).format(at)) for at in range(len(skip_widths(config)))]
     rows.append((ZERO_MIDDLE.ours, getattr(ZERO_MIDDLE, layout)))
     for ours, name in rows:
         for leaf in ("weight", "bias"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,9 @@ from typing import Any
 
 import torch
 from nodeflow_nn import published
+from nodeflow_nn.eightbit import Held, held_in
 from nodeflow_nn.placing import WithoutMemory
+from nodeflow_nn.soundness import unloaded
 from torch import Tensor
 
 from nodeflow import (
@@ -24,9 +27,7 @@ from nodeflow import (
     find_checkpoint,
 )
 from nodeflow_diffusion import control_names
-from nodeflow_diffusion.control import ControlNet
-from nodeflow_diffusion.control_names import control_sources
-from nodeflow_diffusion.execution import Execution
+from nodeflow_diffusion.execution import NOTHING, Execution
 from nodeflow_diffusion.latent_unet import LatentUNetConfig, Residuals
 from nodeflow_diffusion.readings import Readings
 
@@ -39,6 +40,7 @@ class ControlModel(CheckpointModel):
 
     unet: LatentUNetConfig
     execution: Execution
+    held: Held = NOTHING
 
     @classmethod
     def named(cls, name: str, unet: LatentUNetConfig, execution: Execution, ctx: Context = QUIET) -> ControlModel:
@@ -50,48 +52,61 @@ class ControlModel(CheckpointModel):
         """
         checkpoint = find_checkpoint(name, ctx, PART)
         found = _detected(checkpoint)
-        module = _laid_out(checkpoint, found, unet)
-        own = control_sources(module, found.layout, found.prefix)
-        faults = published.faults(module, own, checkpoint.shapes, lambda key: key.startswith(found.prefix))
+        shapes, config = _shapes(checkpoint, found, unet), found.beside(unet)
+        faults = published.faults(
+            shapes,
+            found.sources(unet),
+            checkpoint.shapes,
+            lambda key: key.startswith(found.prefix),
+            checkpoint.dtypes,
+        )
         if faults:
             raise ModelError(f"{checkpoint.path}: {published.told(faults)}\n    fetch it again, or name another file")
         odd = [
             f"{field} is {mine}, not {wanted}"
             for field, wanted in vars(unet).items()
-            if field not in ("channels_in", "channels_out") and (mine := vars(module.config)[field]) != wanted
+            if field not in ("channels_in", "channels_out") and (mine := vars(config)[field]) != wanted
         ]
         if odd:
             raise ModelError(
                 f"{checkpoint.path} was not made for this denoiser: its {'; its '.join(odd)}\n"
                 "    name a ControlNet for the kind of model that the denoiser is"
             )
-        count = sum(4 * value.numel() for value in module.parameters())
-        return cls(name, checkpoint_identity(checkpoint), count, PART, unet, execution)
+        count = 4 * sum(map(math.prod, shapes.values()))
+        return cls(name, checkpoint_identity(checkpoint), count, PART, unet, execution, held_in(shapes))
 
     @property
     def size(self) -> int:
         """Bytes on a device."""
-        return self.execution.bytes(self.bytes)
+        return self.execution.bytes(self.bytes, self.held)
+
+    def judge(self, device: torch.device | str) -> None:
+        """Refuses a device that cannot run it so."""
+        self.execution.judge(device)
 
     def build(self, device: torch.device | str) -> LoadedControl:
         """The module on `device`."""
-        self.execution.judge(device)
+        self.judge(device)
         checkpoint = self.checkpoint()
         found = _detected(checkpoint)
-        named = control_sources(_laid_out(checkpoint, found, self.unet), found.layout, found.prefix)
+        named = found.sources(self.unet)
         files = {name: entry.file for name, entry in checkpoint.tensors.items()}
         theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
         try:
-            module = published.filled(lambda: found.make(self.unet), named, theirs, device, self.execution.dtype)
+            module = published.filled(
+                lambda: found.make(self.unet), named, theirs, device, self.execution.dtype,
+                channels_last=self.execution.lays_channels_last(device), eight=self.execution.eight,
+            )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{checkpoint.path} cannot be loaded: {error}\n    fetch it again") from error
+            raise ModelError(unloaded(checkpoint.path, error)) from error
         return LoadedControl(self.execution.arranged(module, device), found.flip)
 
     def lay_out(self) -> LoadedControl:
         """The same without weights."""
-        checkpoint = self.checkpoint()
-        found = _detected(checkpoint)
-        return LoadedControl(_laid_out(checkpoint, found, self.unet).to(self.execution.dtype), found.flip)
+        found = _detected(self.checkpoint())
+        with WithoutMemory():
+            module = found.make(self.unet)
+        return LoadedControl(self.execution.laid_out(module.eval().requires_grad_(False)), found.flip)
 
 
 @dataclass(frozen=True)
@@ -110,13 +125,11 @@ def _detected(checkpoint: Checkpoint) -> control_names.Control:
         raise ModelError(f"{checkpoint.path}: {fault}") from error
 
 
-def _laid_out(checkpoint: Checkpoint, found: control_names.Control, unet: LatentUNetConfig) -> ControlNet:
+def _shapes(checkpoint: Checkpoint, found: control_names.Control, unet: LatentUNetConfig) -> dict[str, tuple[int, ...]]:
     try:
-        with WithoutMemory():
-            module = found.make(unet)
-    except (ValueError, ZeroDivisionError, IndexError) as error:
+        return found.shapes(unet)
+    except (ValueError, TypeError, ZeroDivisionError, IndexError) as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
-    return module.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True, eq=False)

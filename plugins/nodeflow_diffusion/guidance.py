@@ -26,7 +26,19 @@ class Learned(NamedTuple):
     share: Tensor
 
 
-Found = Tensor | Estimates | Learned
+class Steered(NamedTuple):
+    """An estimate that a gradient of log p(y | x_t) moved, in both forms of Dhariwal and Nichol 2021, section 4.
+
+    x_0: as the score with the gradient has it (algorithm 2). found: the estimate before. gradient: as x, by which
+    `samplers.ddpm` moves the mean of a step, times its variance (algorithm 1); all others go by x_0.
+    """
+
+    x_0: Tensor
+    found: Tensor | Estimates | Learned
+    gradient: Tensor
+
+
+Found = Tensor | Estimates | Learned | Steered
 """What a denoiser gives a sampler."""
 
 
@@ -53,15 +65,31 @@ def edited(full: Tensor, picture: Tensor, none: Tensor, text_scale: float, pictu
 
 def whole(x_0: Found) -> Tensor:
     """The estimate that is meant, in the shape of each."""
-    if isinstance(x_0, Learned):
+    if isinstance(x_0, Learned | Steered):
         x_0 = x_0.x_0
     return guided(*x_0) if isinstance(x_0, Estimates) else x_0
 
 
 def changed(found: Found, change: Callable[[Tensor], Tensor]) -> Tensor | Learned:
-    """What was found with another estimate; the variance stays."""
+    """What was found with another estimate; the variance stays. Of what a gradient moved, that is part of it then."""
     x_0 = change(whole(found))
+    if isinstance(found, Steered):
+        found = found.found
     return Learned(x_0, found.share) if isinstance(found, Learned) else x_0
+
+
+def steered(found: Found, gradient: Tensor, factor: Tensor) -> Steered:
+    """What was found, moved along a gradient; along several, if it was moved before.
+
+    Args:
+        found: by a denoiser of x = alpha x_0 + sigma eps.
+        gradient: of log p(y | x) by x, as x.
+        factor: sigma^2 / alpha, by which eps - sigma gradient moves x_0; broadcasts against x.
+    """
+    x_0 = whole(found) + factor * gradient
+    if isinstance(found, Steered):
+        return Steered(x_0, found.found, found.gradient + gradient)
+    return Steered(x_0, found, gradient)
 
 
 def thresholded(x_0: Tensor, quantile: float, bound: float = 1.0, largest: float = float("inf")) -> Tensor:
@@ -79,8 +107,10 @@ def thresholded(x_0: Tensor, quantile: float, bound: float = 1.0, largest: float
     return x_0.clamp(-s, s) * (bound / s)
 
 
-def halved(both: Tensor | Learned) -> tuple[Tensor | Learned, Tensor | Learned]:
+def halved(both: Tensor | Learned | Steered) -> tuple[Tensor | Learned, Tensor | Learned]:
     """What was found for twice the pictures, as that of the first half and that of the second."""
+    if isinstance(both, Steered):
+        both = changed(both, lambda x_0: x_0)
     if not isinstance(both, Learned):
         first, second = both.chunk(2)
         return first, second
@@ -94,6 +124,8 @@ def paired(conditional: Found, unconditional: Found, scale: float, rescale: floa
     rescale: share of the spread that is brought back; above 0 the two are made one at once.
     """
     pair = Estimates(whole(conditional), whole(unconditional), scale)
+    if isinstance(conditional, Steered):
+        conditional = conditional.found
     x_0 = rescaled(guided(*pair), pair.conditional, rescale) if rescale else pair
     return Learned(x_0, conditional.share) if isinstance(conditional, Learned) else x_0
 

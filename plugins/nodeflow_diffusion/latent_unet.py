@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from nodeflow_nn.embeddings import timestep_embedding
@@ -97,10 +98,10 @@ class Block(nn.Module):
         self.words_q, self.words_out = nn.Linear(width, width, bias=False), nn.Linear(width, width)
         self.mlp_in, self.mlp_out = nn.Linear(width, 8 * width), nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """[B, N, width], twice [B, heads, L, d] -> [B, N, width]."""
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, perturbed: bool = False) -> Tensor:
+        """[B, N, width], twice [B, heads, L, d] -> [B, N, width]; perturbed: each place attends to itself alone."""
         q, k, v = heads_of(self.qkv(self.norm1(x)), 3, self.heads)
-        h: Tensor = self.out(attention(q, k, v).transpose(1, 2).flatten(2))
+        h: Tensor = self.out((v if perturbed else attention(q, k, v)).transpose(1, 2).flatten(2))
         h += x
         (q,) = heads_of(self.words_q(self.norm2(h)), 1, self.heads)
         g: Tensor = self.words_out(attention(q, keys, values).transpose(1, 2).flatten(2))
@@ -122,11 +123,11 @@ class Transformer(nn.Module):
         self.proj_in, self.proj_out = nn.Linear(width, width), nn.Linear(width, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
 
-    def forward(self, x: Tensor, words: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(self, x: Tensor, words: Iterator[tuple[Tensor, Tensor]], perturbed: bool = False) -> Tensor:
         """[B, width, H, W] -> the same."""
         h = self.proj_in(self.norm(x).permute(0, 2, 3, 1).flatten(1, 2))  # of channels-last these are views
         for block in self.blocks:
-            h = block(h, *next(words))
+            h = block(h, *next(words), perturbed)
         y: Tensor = self.proj_out(h).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
         y += x
         return y
@@ -157,9 +158,11 @@ class Middle(nn.Module):
         self.transformer = Transformer(width, config.heads[-1], config.middle_depth, config.groups)
         self.residual2 = Residual(width, width, config.groups)
 
-    def forward(self, x: Tensor, shifts: Iterator[Tensor], words: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(
+        self, x: Tensor, shifts: Iterator[Tensor], words: Iterator[tuple[Tensor, Tensor]], perturbed: bool = False
+    ) -> Tensor:
         """[B, width, H, W] -> the same."""
-        h: Tensor = self.residual2(self.transformer(self.residual1(x, next(shifts)), words), next(shifts))
+        h: Tensor = self.residual2(self.transformer(self.residual1(x, next(shifts)), words, perturbed), next(shifts))
         return h
 
 
@@ -180,6 +183,8 @@ class Encoder(nn.Module):
     slices stand in the order in which the blocks use them. A subclass makes them by `tell`, once it has all its blocks.
     """
 
+    whole = False
+    """Whether the way up follows."""
     times: nn.Linear
     words: nn.Linear
 
@@ -232,6 +237,7 @@ class Encoder(nn.Module):
         shifts: Iterator[Tensor],
         words: Iterator[tuple[Tensor, Tensor]],
         hint: Tensor | None = None,
+        perturbed: bool = False,
     ) -> tuple[list[Tensor], Tensor]:
         """The skips and the middle of x [B, channels_in, H, W]; `hint` [B, widths[0], H, W] is added to the first."""
         h = self.first(x.contiguous(memory_format=torch.channels_last))
@@ -245,20 +251,22 @@ class Encoder(nn.Module):
             if level.resize is not None:
                 h = level.resize(h)  # type: ignore[operator]
                 skips.append(h)
-        return skips, self.middle(h, shifts, words)
+        return skips, self.middle(h, shifts, words, perturbed)
 
     def _told(self, t: Tensor, vector: Tensor | None) -> Tensor:
         """[B, 4 widths[0]]: the time, and the vector if there is one."""
         if (vector is None) != (self.vector is None):
             told = "takes a vector of pooled text and sizes, but got none" if vector is None else "takes no vector"
             raise ValueError(f"this U-Net {told}\n    see size_vector for what each model's vector is made of")
-        waves = timestep_embedding(t, self.config.widths[0]).to(self.times.weight.dtype)
+        waves = timestep_embedding(t, self.config.widths[0]).to(self.times.bias.dtype)
         time: Tensor = self.time(waves)
         return time if self.vector is None else time + self.vector(vector)
 
 
 class LatentUNet(Encoder):
     """Encoder, middle and decoder with skips, told of time and words (Rombach et al. 2022; Podell et al. 2023)."""
+
+    whole = True
 
     def __init__(self, config: LatentUNetConfig) -> None:
         super().__init__(config)
@@ -279,6 +287,7 @@ class LatentUNet(Encoder):
         context: Tensor | Reading,
         vector: Tensor | None = None,
         residuals: Residuals | None = None,
+        perturbed: bool = False,
     ) -> Tensor:
         """Prediction for noisy latents.
 
@@ -288,11 +297,12 @@ class LatentUNet(Encoder):
             context: [B, L, context_width] words, or what `read` gave for them.
             vector: [B, vector_width], if the network takes one; see `size_vector`.
             residuals: what ControlNets add.
+            perturbed: in the middle each place attends to itself alone (Ahn et al. 2024, section 4.2).
 
         Returns: [B, channels_out, H, W], channels last.
         """
         shifts, words = self.told(t, context, vector)
-        skips, h = self.encoded(x, shifts, words)
+        skips, h = self.encoded(x, shifts, words, perturbed=perturbed)
         if residuals is not None:
             skips = [skip + more for skip, more in zip(skips, residuals[:-1], strict=True)]
             h = h + residuals[-1]
@@ -306,7 +316,19 @@ class LatentUNet(Encoder):
         return y
 
 
-def levels(config: LatentUNetConfig) -> tuple[list[list[int]], list[list[int]]]:
+class Levelled(Protocol):
+    """What a U-Net's config says of its levels."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at full, half, quarter ... resolution."""
+
+    @property
+    def layers(self) -> int:
+        """Residual blocks a level on the way down; one more on the way up."""
+
+
+def levels(config: Levelled) -> tuple[list[list[int]], list[list[int]]]:
     """Channels that each stage gets: by level on the way down, and on the way up, where the deepest stands first."""
     down, skips, current = list[list[int]](), [config.widths[0]], config.widths[0]
     for level, width in enumerate(config.widths):

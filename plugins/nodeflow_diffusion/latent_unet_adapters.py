@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Final
 
+from nodeflow_nn.adapter_settings import PEFT
 from nodeflow_nn.adapters import Naming, Rows, stems_of
 
-from nodeflow_diffusion.latent_unet import LatentUNet
 from nodeflow_diffusion.latent_unet_names import sources
+from nodeflow_diffusion.latent_unet_outline import Outline, Shaped
 
 OLD: Final = (
     (r"\.to_([qkv])$", r".processor.to_\1"),
@@ -21,23 +22,28 @@ NAMINGS: Final = (
     Naming("unet.", "diffusers", spelt=OLD),
     Naming("", "diffusers", spelt=OLD),
     Naming("diffusion_model.", "ldm"),  # ComfyUI
+    Naming("lycoris_", "diffusers", "_"),  # LyCORIS without kohya
+    Naming(PEFT, "diffusers"),
 )
-TEXTS: Final = ("lora_te_", "lora_te1_", "lora_te2_", "text_encoder.", "text_encoder_2.")
+TEXTS: Final = (
+    "lora_te_", "lora_te1_", "lora_te2_", "text_encoder.", "text_encoder_2.",
+    *(f"{PEFT}{module}" for module in ("text_model.", "encoder.", "text_projection.")),
+)  # fmt: skip
 """What the names of the tensors for text encoders begin with."""
 
 
-def unet_stems(unet: LatentUNet) -> dict[str, Rows]:
-    """All that adapters may call its modules; it may be without memory."""
+def unet_stems(unet: Shaped) -> dict[str, Rows]:
+    """All that adapters may call the modules of a U-Net, of which an outline is enough."""
+    outline = Outline.of(unet)
 
     def heights(ours: str, count: int) -> Iterable[int]:
         if ours == "times.weight":
-            return unet.shift_widths
+            return outline.shift_widths
         if ours == "words.weight":
-            return [width for width, _ in unet.readers for _ in range(2)]
-        module = unet.get_submodule(ours.removesuffix(".weight"))
-        return [len(module.weight) // count] * count  # type: ignore[arg-type]
+            return [width for width in outline.reader_widths for _ in range(2)]
+        return [outline.shapes[ours][0] // count] * count
 
-    return stems_of(NAMINGS, lambda naming: dict(sources(unet, naming.layout)), heights)
+    return stems_of(NAMINGS, lambda naming: dict(sources(outline, naming.layout)), heights)
 
 
 def for_unet(name: str) -> bool:

@@ -17,7 +17,8 @@ mask and masked picture."""
 @dataclass(frozen=True)
 class Family:
     """linear: its transformers' projections are linear layers, not 1x1 convolutions. texts: the encoder whose words it
-    reads; "" if that is not known. predictions: of which a file does not say which. space: of its latents.
+    reads; "" if that is not known. predictions: of which a file does not say which. space: of its latents. pictures:
+    what it reads beside the words is a picture (unCLIP).
     """
 
     name: str
@@ -26,14 +27,15 @@ class Family:
     texts: str = ""
     predictions: tuple[Literal["eps", "v"], ...] = ("eps",)
     space: str = "sd15"
+    pictures: bool = False
 
 
 SD2 = LatentUNetConfig(context_width=1024, heads=(5, 10, 20, 20))
 FAMILIES = (
     Family("sd1", LatentUNetConfig(), False, "CLIP ViT-L"),
     Family("sd2", SD2, True, "CLIP ViT-H", ("eps", "v")),
-    Family("sd2_unclip_l", replace(SD2, vector_width=1536), True, "CLIP ViT-H", ("v",)),
-    Family("sd2_unclip_h", replace(SD2, vector_width=2048), True, "CLIP ViT-H", ("v",)),
+    Family("sd2_unclip_l", replace(SD2, vector_width=1536), True, "CLIP ViT-H", ("v",), pictures=True),
+    Family("sd2_unclip_h", replace(SD2, vector_width=2048), True, "CLIP ViT-H", ("v",), pictures=True),
     Family(
         "sdxl",
         LatentUNetConfig(
@@ -125,7 +127,13 @@ def measure(shapes: Shapes) -> Measured:
     own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
     levels = list(_ldm_levels(own) if ldm else _diffusers_levels(own))
     kinds = [set(level) for level in levels]
-    if not levels or any(len(kind) != 1 for kind in kinds) or len({len(level) for level in levels}) != 1:
+    if not levels:
+        raise ValueError(
+            f"the first stage of this U-Net is incomplete: {prefix}"
+            f"{'input_blocks.1.0.in_layers.2' if ldm else 'down_blocks.0.resnets.0.conv1'}.weight is missing\n"
+            "    fetch it again, or name another file"
+        )
+    if any(len(kind) != 1 for kind in kinds) or len({len(level) for level in levels}) != 1:
         raise ValueError(
             "the stages of this U-Net differ within a level, which no supported model's do: by level, as (channels, "
             f"transformer blocks): {levels}\n    name a checkpoint that was not pruned"

@@ -1,11 +1,9 @@
-"""What published checkpoints call the tensors of the latent U-Net: tables, read along the network's own structure."""
+"""What published checkpoints call the tensors of the latent U-Net: tables, read along the network's own outline."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from torch import nn
-
-from nodeflow_diffusion.latent_unet import Encoder, LatentUNet, Middle, Residual, Stage, Transformer
+from nodeflow_diffusion.latent_unet_outline import Block, Outline, Shaped
 
 Layout = Literal["ldm", "diffusers"]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -63,100 +61,57 @@ WORDS = "attn2.to_k attn2.to_v"
 """Of each transformer block, in order."""
 
 
-class Place(NamedTuple):
-    """Where a block or a resampling convolution stands, in ours and in theirs."""
-
-    module: nn.Module
-    ours: str
-    theirs: str
-
-
-def places(unet: Encoder, layout: Layout) -> Iterator[Place]:
-    """All blocks and resampling convolutions, in the order in which they run."""
-    ldm = layout == "ldm"
-    yield from _way(unet.down, "down", "input_blocks" if ldm else "down_blocks", ldm, first=1)
-    middle = unet.middle
-    assert isinstance(middle, Middle)
-    names = (
-        ("middle_block.0", "middle_block.1", "middle_block.2")
-        if ldm
-        else ("mid_block.resnets.0", "mid_block.attentions.0", "mid_block.resnets.1")
-    )
-    for part, theirs in zip(("residual1", "transformer", "residual2"), names, strict=True):
-        yield Place(getattr(middle, part), f"middle.{part}", theirs)
-    if isinstance(unet, LatentUNet):
-        yield from _way(unet.up, "up", "output_blocks" if ldm else "up_blocks", ldm, first=0)
+def place(block: Block, layout: Layout, layers: int) -> str:
+    """What a block, or a resampling convolution, of a U-Net with so many layers a level is called."""
+    stage = block.level * (layers + 1) + block.place
+    if layout == "diffusers":
+        kind = {"residual": "resnets", "transformer": "attentions", "resize": f"{block.side}samplers"}[block.kind]
+        home = "mid_block" if block.side == "middle" else f"{block.side}_blocks.{block.level}"
+        return f"{home}.{kind}.{block.place}" + (".conv" if block.kind == "resize" else "")
+    if block.side == "middle":
+        return f"middle_block.{1 if block.kind == 'transformer' else 2 * block.place}"
+    if block.kind != "resize":
+        home = f"input_blocks.{1 + stage}" if block.side == "down" else f"output_blocks.{stage}"
+        return f"{home}.{1 if block.kind == 'transformer' else 0}"
+    if block.side == "down":
+        return f"input_blocks.{1 + stage + layers}.0.op"
+    return f"output_blocks.{stage + layers}.{2 if block.depth else 1}.conv"
 
 
-def _way(way: nn.ModuleList, ours: str, theirs: str, ldm: bool, first: int) -> Iterator[Place]:
-    """One side of the U: ldm counts its steps from `first`, diffusers its levels and in each of them its stages."""
-    step = first
-    for at, level in enumerate(way):
-        parts = 0
-        for index, stage in enumerate(level.stages):  # type: ignore[arg-type]
-            assert isinstance(stage, Stage)
-            here = f"{ours}.{at}.stages.{index}"
-            parts = 1
-            yield Place(
-                stage.residual, f"{here}.residual", f"{theirs}.{step}.0" if ldm else _at(theirs, at, "resnets", index)
-            )
-            if stage.transformer is not None:
-                parts = 2
-                name = f"{theirs}.{step}.1" if ldm else _at(theirs, at, "attentions", index)
-                yield Place(stage.transformer, f"{here}.transformer", name)
-            step += 1
-        if level.resize is not None:
-            assert isinstance(level.resize, nn.Conv2d)
-            if ours == "down":
-                name, step = f"{theirs}.{step}.0.op", step + 1
-            else:
-                name = f"{theirs}.{step - 1}.{parts}.conv"
-            if not ldm:
-                name = _at(theirs, at, "downsamplers" if ours == "down" else "upsamplers", 0) + ".conv"
-            yield Place(level.resize, f"{ours}.{at}.resize", name)
-
-
-def _at(theirs: str, level: int, kind: str, index: int) -> str:
-    return f"{theirs}.{level}.{kind}.{index}"
-
-
-def sources(unet: Encoder, layout: Layout, *, prefix: str = "", unclip: bool = False) -> dict[str, tuple[str, ...]]:
+def sources(unet: Shaped, layout: Layout, *, prefix: str = "", unclip: bool = False) -> dict[str, tuple[str, ...]]:
     """By name of our tensor: the tensors that stand one above the other in it.
 
     Args:
-        unet: may be without memory.
+        unet: the module or its outline.
         layout: whose names.
         prefix: what stands before them.
         unclip: a diffusers folder whose vector is an image embedding.
     """
-    found: dict[str, list[str]] = {}
+    outline = Outline.of(unet)
+    shapes, found = outline.shapes, dict[str, tuple[str, ...]]()
 
-    def note(part: nn.Module | None, ours: str, theirs: str) -> None:
-        for leaf in ("weight", "bias"):
-            if getattr(part, leaf, None) is not None:
-                names = [f"{prefix}{name}.{leaf}" for name in theirs.split()]
-                found.setdefault(f"{ours}.{leaf}", []).extend(names)
+    def note(ours: str, home: str, theirs: str) -> None:
+        parts = theirs.split()
+        for leaf in (".weight", ".bias"):
+            if (name := ours + leaf) in shapes:
+                found[name] = (*found.get(name, ()), *[home + part + leaf for part in parts])
 
-    vector = (UNCLIP if unclip else VECTOR) if unet.vector is not None else ()
-    for row in (*NETWORK, *(ENDS if isinstance(unet, LatentUNet) else ()), *vector):
-        note(unet.get_submodule(row.ours), row.ours, getattr(row, layout))
-    for module, ours, theirs in places(unet, layout):
-        if isinstance(module, Residual):
+    for row in (*NETWORK, *ENDS, *(UNCLIP if unclip else VECTOR)):
+        note(row.ours, prefix, getattr(row, layout))
+    for block in outline.blocks:
+        ours, theirs = block.ours, prefix + place(block, layout, unet.config.layers)
+        if block.kind == "resize":
+            note(ours, "", theirs)
+        elif block.kind == "residual":
             for row in RESIDUAL:
-                note(getattr(module, row.ours), f"{ours}.{row.ours}", f"{theirs}.{getattr(row, layout)}")
-            note(unet.times, TIMES.ours, f"{theirs}.{getattr(TIMES, layout)}")
-        elif isinstance(module, Transformer):
+                note(f"{ours}.{row.ours}", f"{theirs}.", getattr(row, layout))
+            note(TIMES.ours, f"{theirs}.", getattr(TIMES, layout))
+        else:
             for part, name in TRANSFORMER.items():
-                note(getattr(module, part), f"{ours}.{part}", f"{theirs}.{name}")
-            for index, block in enumerate(module.blocks):
+                note(f"{ours}.{part}", f"{theirs}.", name)
+            for index in range(block.depth):
                 at = f"{theirs}.transformer_blocks.{index}."
                 for part, name in BLOCK.items():
-                    note(getattr(block, part), f"{ours}.blocks.{index}.{part}", _each(at, name))
-                note(unet.words, "words", _each(at, WORDS))
-        else:
-            note(module, ours, theirs)
-    return {ours: tuple(names) for ours, names in found.items()}
-
-
-def _each(prefix: str, names: str) -> str:
-    return " ".join(prefix + name for name in names.split())
+                    note(f"{ours}.blocks.{index}.{part}", at, name)
+                note("words", at, WORDS)
+    return found

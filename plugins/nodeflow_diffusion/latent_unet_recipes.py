@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from nodeflow_nn import published
 from nodeflow_nn.capture import captures_of
+from nodeflow_nn.eightbit import Held, held_in
 from nodeflow_nn.placing import WithoutMemory
+from nodeflow_nn.soundness import unloaded
 from torch import Tensor
 
 from nodeflow import (
@@ -31,11 +33,13 @@ from nodeflow import (
     find_checkpoint,
 )
 from nodeflow_diffusion.control_recipes import Control, Controls
-from nodeflow_diffusion.execution import Execution, levels
+from nodeflow_diffusion.execution import NOTHING, Execution, levels
 from nodeflow_diffusion.latent_unet import LatentUNet, Residuals, size_vector
 from nodeflow_diffusion.latent_unet_families import Found, Task, known
 from nodeflow_diffusion.latent_unet_names import sources
+from nodeflow_diffusion.latent_unet_outline import Outline
 from nodeflow_diffusion.patch_recipes import merged
+from nodeflow_diffusion.picture_recipes import PictureStatistics
 from nodeflow_diffusion.prediction import Prediction, denoised, step_between
 from nodeflow_diffusion.readings import Readings
 from nodeflow_diffusion.recipes import AS_EVER, Around, LatentDenoiser, Scalar, column
@@ -67,7 +71,7 @@ SCORE = 6.0
 BESIDE: dict[Task, str] = {
     "inpaint": "a mask and a masked picture\n    put diffusion.inpaint_condition behind it",
     "edit": "the picture to edit\n    put diffusion.edit behind it",
-    "depth": "a map of depth\n    no node gives it one yet; name a model without",
+    "depth": "a map of depth\n    put diffusion.depth_condition behind it",
 }
 """What a U-Net sees beside its latents, by its task, and where that comes from."""
 
@@ -78,60 +82,68 @@ class LatentUNetModel(CheckpointModel):
 
     execution: Execution = AS_EVER
     patches: tuple[Patch, ...] = ()
+    held: Held = NOTHING
 
     @property
     def size(self) -> int:
         """Bytes on a device."""
-        return self.execution.bytes(self.bytes)
+        return self.execution.bytes(self.bytes, self.held)
+
+    def judge(self, device: torch.device | str) -> None:
+        """Refuses a device that cannot run it so."""
+        self.execution.judge(device)
 
     def build(self, device: torch.device | str) -> torch.nn.Module:
         """The module on `device`."""
-        self.execution.judge(device)
+        self.judge(device)
         checkpoint = self.checkpoint()
         found = _known(checkpoint)
         files = {name: entry.file for name, entry in checkpoint.tensors.items()}
         theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
-        (outline, named), dtype = _wanted(checkpoint, found), self.execution.dtype
+        (_, named), dtype = _wanted(checkpoint, found), self.execution.dtype
         try:
-            with merged(outline.config, self.patches) as merge:
-                module = published.filled(lambda: LatentUNet(found.config), named, theirs, device, dtype, merge)
+            with merged(found.config, self.patches) as merge:
+                module = published.filled(
+                    lambda: LatentUNet(found.config), named, theirs, device, dtype, merge,
+                    channels_last=self.execution.lays_channels_last(device), eight=self.execution.eight,
+                )  # fmt: skip
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{checkpoint.path} cannot be loaded: {error}\n    fetch it again") from error
+            raise ModelError(unloaded(checkpoint.path, error)) from error
         return self.execution.arranged(module, device)
 
     def lay_out(self) -> torch.nn.Module:
         """The same without weights."""
-        return deepcopy(self.outline()).to(self.execution.dtype)
+        with WithoutMemory():
+            module = LatentUNet(self.outline().config)
+        return self.execution.laid_out(module.eval().requires_grad_(False))
 
-    def outline(self) -> LatentUNet:
-        """The module without weights, as float32, to be looked at only."""
+    def outline(self) -> Outline:
+        """What its header says of the module."""
         checkpoint = self.checkpoint()
         return _wanted(checkpoint, _known(checkpoint))[0]
 
 
 def _known(checkpoint: Checkpoint) -> Found:
     try:
-        found = known(checkpoint.shapes, checkpoint.config)
+        return known(checkpoint.shapes, checkpoint.config)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        fault = f"its config.json lacks or garbles {error}" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, KeyError):
+            fault = f'its config.json lacks or garbles "{error.args[0]}"\n    fetch it again'
+        elif isinstance(error, ValueError):
+            fault = str(error)
+        else:  # of Python's words nobody learns anything
+            fault = "its config.json says things that no U-Net's does\n    fetch it again"
         raise ModelError(f"{checkpoint.path}: {fault}") from error
-    if found.unclip:
-        raise ModelError(
-            f"{checkpoint.path} reads a picture's embedding beside the words (unCLIP), which no node gives it yet\n"
-            "    name a model that reads words alone"
-        )
-    return found
 
 
-@lru_cache(maxsize=4)  # of Stable Diffusion XL it takes 80 ms, and whoever opens, plans and builds it asks for it
-def _made(found: Found) -> tuple[LatentUNet, dict[str, tuple[str, ...]]]:
-    with WithoutMemory():
-        module = LatentUNet(found.config).eval().requires_grad_(False)
-    return module, sources(module, found.layout, prefix=found.prefix, unclip=found.unclip)
+@lru_cache(maxsize=4)  # whoever opens, plans, changes and builds it asks for it
+def _made(found: Found) -> tuple[Outline, dict[str, tuple[str, ...]]]:
+    outline = Outline(found.config)
+    return outline, sources(outline, found.layout, prefix=found.prefix, unclip=found.unclip)
 
 
-def _wanted(checkpoint: Checkpoint, found: Found) -> tuple[LatentUNet, dict[str, tuple[str, ...]]]:
-    """The module without memory, to be looked at only, and where each of its tensors comes from."""
+def _wanted(checkpoint: Checkpoint, found: Found) -> tuple[Outline, dict[str, tuple[str, ...]]]:
+    """What tensors the module has, and where each of them comes from."""
     try:
         return _made(found)
     except (ValueError, TypeError, ZeroDivisionError, IndexError) as error:
@@ -143,15 +155,18 @@ class PublishedDenoiser(LatentDenoiser):
     """A published U-Net in the one convention of denoisers.
 
     Its x may have more channels than its space: those of what it sees beside the latents. task: what that is.
-    vector_width: of the pooled text and the sizes that it reads beside the words; 0: it reads neither. sizes: channels
-    of the sinusoid of each size. controls: the ControlNets beside the network.
+    vector_width: of what it reads beside the words, which is pooled text and sizes, or where `sizes` is 0 a picture
+    (unCLIP); 0: it reads neither. sizes: channels of the sinusoid of each size. pictures: what is known of the pictures
+    that it reads. controls: the ControlNets beside the network. perturbed: see `LatentUNet.forward`.
     """
 
     network: LatentUNetModel  # type: ignore[assignment]
     task: Task = "text"
     vector_width: int = 0
     sizes: int = 0
+    pictures: PictureStatistics | None = None
     controls: tuple[Control, ...] = ()
+    perturbed: bool = False
     masks_words: ClassVar[bool] = False
 
     def run_as(self, execution: Execution) -> PublishedDenoiser:
@@ -181,7 +196,7 @@ class PublishedDenoiser(LatentDenoiser):
             given = *at, beside, words, more, table_on(x.device)
             if not how.capture:
                 return estimate(*given)
-            return captures_of(network).run(estimate, *given, key=(self.prediction, self.schedule))
+            return captures_of(network).run(estimate, *given, key=(self.prediction, self.schedule, self.perturbed))
 
         return denoise
 
@@ -199,7 +214,7 @@ class PublishedDenoiser(LatentDenoiser):
         """x_0 of x [B, C, H, W] at levels alpha and sigma [B], all float32; the device's work alone."""
         z, t, a, s = in_table(x, alpha, sigma, table)
         seen = z if beside is None else torch.cat([z, beside.to(z)], 1)
-        prediction = network(seen.to(self.network.execution.dtype), t, *words, more).float()
+        prediction = network(seen.to(self.network.execution.dtype), t, *words, more, self.perturbed).float()
         return denoised(self.prediction, prediction, z, column(a, x), column(s, x))
 
     def _read(self, network: Any, text: TextEmbedding, device: torch.device, pixels: tuple[int, int]) -> Any:
@@ -207,7 +222,7 @@ class PublishedDenoiser(LatentDenoiser):
         how = self.network.execution
         tokens = text.tokens.to(device, how.dtype)
         vector = None
-        if self.sizes and text.pooled is not None:
+        if self.vector_width and text.pooled is not None:
             vector = self.vector(text.pooled.to(device), pixels).to(how.dtype)
         return (network.read(tokens) if how.read_once else tokens), vector
 
@@ -244,8 +259,13 @@ class PublishedDenoiser(LatentDenoiser):
         if condition.tokens.shape[-1] != config.context_width:
             told = f"words of width {config.context_width}, but the text has {condition.tokens.shape[-1]}"
             raise ValueError(f'the denoiser "{self.network.name}" reads {told}\n    {cure}')
+        width = None if condition.pooled is None else condition.pooled.shape[-1]
+        if self.vector_width and not self.sizes and width != self.vector_width:
+            raise ValueError(
+                f'the denoiser "{self.network.name}" reads a picture beside the words (unCLIP), but none is bound to '
+                "the text\n    put diffusion.unclip_condition between the texts and their guidance"
+            )
         if self.sizes:
-            width = None if condition.pooled is None else condition.pooled.shape[-1]
             fits = [self.vector_width - count * self.sizes for count in (0, *SIZES)]
             if width not in fits:
                 told = f"a pooled text of width {fits[2]} or {fits[1]}, but the text has {width or 'none'}"
@@ -275,22 +295,25 @@ def published_denoiser(name: str, asked: Asked = "auto", ctx: Context = QUIET) -
     """
     checkpoint = find_checkpoint(name, ctx, PART)
     found = _known(checkpoint)
-    module, named = _wanted(checkpoint, found)
-    faults = published.faults(module, named, checkpoint.shapes, lambda key: key.startswith(found.prefix))
+    outline, named = _wanted(checkpoint, found)
+    faults = published.faults(
+        outline.shapes, named, checkpoint.shapes, lambda key: key.startswith(found.prefix), checkpoint.dtypes
+    )
     if faults:
         raise ModelError(f"{checkpoint.path}: {published.told(faults)}\n    fetch it again, or name another file")
-    count = sum(4 * value.numel() for value in module.parameters())
-    model = LatentUNetModel(name, checkpoint_identity(checkpoint), count, PART)
+    count = 4 * sum(map(math.prod, outline.shapes.values()))
+    model = LatentUNetModel(name, checkpoint_identity(checkpoint), count, PART, held=held_in(outline.shapes))
     family = found.family
     return PublishedDenoiser(
         model, LatentSpace(family.space, 4, 8), _prediction(checkpoint, found, asked, ctx), "scaled_linear",
         text_space=family.texts, text_widths=(found.config.context_width, None), task=found.task,
         vector_width=found.config.vector_width, sizes=_sizes(checkpoint, found),
+        pictures=PictureStatistics.beside(checkpoint, name, ctx),
     )  # fmt: skip
 
 
 def _sizes(checkpoint: Checkpoint, found: Found) -> int:
-    if not found.config.vector_width:
+    if not found.config.vector_width or found.unclip or found.family.pictures:
         return 0
     width = checkpoint.config.get("addition_time_embed_dim", 256)
     if not isinstance(width, int) or not 0 < min(SIZES) * width < found.config.vector_width:
@@ -308,15 +331,18 @@ def said_beside(path: Path) -> tuple[Path, ...]:
 def _prediction(checkpoint: Checkpoint, found: Found, asked: Asked, ctx: Context) -> Prediction:
     """What the U-Net predicts: as asked for, or by scheduler_config.json, the file's metadata, or what it is."""
     said = [_scheduled(ctx.read(file)) for file in said_beside(checkpoint.path)]
+    told = said[0] if said else PREDICTIONS.get(checkpoint.metadata.get("modelspec.prediction_type", ""))
+    if told is None and "v_pred" in checkpoint.tensors:  # an empty tensor by which fine-tuned models of XL say so
+        told = "v"
     if asked != "auto":
+        if told not in (None, asked):
+            ctx.say(
+                f'{checkpoint.path} says that it predicts "{told}", but is sampled as "{asked}"; pictures of noise or '
+                "flat colour come of that: set the prediction to auto"
+            )
         return asked
-    if said:
-        return said[0]
-    by_metadata = PREDICTIONS.get(checkpoint.metadata.get("modelspec.prediction_type", ""))
-    if by_metadata:
-        return by_metadata
-    if "v_pred" in checkpoint.tensors:  # an empty tensor by which fine-tuned models of XL say so
-        return "v"
+    if told is not None:
+        return told
     family = found.family
     kinds = family.predictions if found.task == "text" else family.predictions[:1]
     if len(kinds) == 1:

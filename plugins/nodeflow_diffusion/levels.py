@@ -45,9 +45,9 @@ EDM_SIGMAS = (0.002, 80.0)
 class Schedule:
     """Which noise levels a sampler visits.
 
-    spacing, offset, sections: of the 1000 steps of a table (`schedule_levels`, `section_levels`), thus of neither flow
+    spacing, offset, sections: of the steps of a table (`schedule_levels`, `section_levels`), thus of neither flow
     nor edm, whose spacing is a curve. shift: of flow. rho: of the spacings karras and polyexponential. end: where the
-    last step leads. zero_snr: whether the table is moved to end at noise alone.
+    last step leads. zero_snr: whether the table is moved to end at noise alone. table: its number of steps.
     """
 
     kind: Kind = "flow"
@@ -58,6 +58,7 @@ class Schedule:
     end: End = "picture"
     zero_snr: bool = False
     sections: str = ""
+    table: int = 1000
 
     def __post_init__(self) -> None:
         """Refuse what would go unheard.
@@ -72,13 +73,14 @@ class Schedule:
                 "    take linear, scaled_linear, cosine or edm; shift does for flow what spacings do for these"
             )
         asked = {"offset": self.offset, "end": self.end != "picture", "zero_snr": self.zero_snr}
+        asked["table"] = self.table != 1000
         for name, value in (asked | {"sections": self.sections}).items():
             if value and not tabled:
                 raise ValueError(f"{name} is for linear, scaled_linear and cosine, but the kind is {self.kind}")
         if self.offset and (self.spacing != "leading" or self.sections):
             raise ValueError("offset moves the steps of spacing leading only")
         if tabled and self.sections:
-            in_sections(1000, self.sections)
+            in_sections(self.table, self.sections)
         if self.zero_snr and self.spacing in (*get_args(Curve), "linspace_exact"):
             raise ValueError(f"spacing {self.spacing} needs sigmas with a bound\n    take trailing with zero_snr")
 
@@ -89,7 +91,7 @@ class Schedule:
         if self.kind == "edm":
             curve: Curve = "karras" if self.spacing not in get_args(Curve) else self.spacing  # type: ignore[assignment]
             return curve_levels(steps, *EDM_SIGMAS, curve, self.rho)
-        table = alphas_cumprod(betas(self.kind))
+        table = alphas_cumprod(betas(self.kind, self.table))
         if self.zero_snr:
             table = zero_terminal_snr(table)
         if self.sections:

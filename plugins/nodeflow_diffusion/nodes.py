@@ -17,12 +17,13 @@ from nodeflow import (
     node,
     weights_identity,
 )
-from nodeflow_diffusion.execution import Execution, Precision, fastest_precision
+from nodeflow_diffusion.execution import Execution, Precision, Storage, fastest_precision
 from nodeflow_diffusion.masks import masked_cells
 from nodeflow_diffusion.recipes import Conditioned, Guided, LatentDenoiser, Masked, run_as, same_space
 from nodeflow_diffusion.text_recipes import joined, same_text_space
 
 Unit = Annotated[float, Field(ge=0, le=1), Ui("slider")]
+Scale = Annotated[float, Field(ge=0, le=100), Ui("slider")]
 
 
 @node(category="diffusion/model", title="Load denoiser", identity=weights_identity)
@@ -52,10 +53,11 @@ def guide(
     denoiser: Denoiser,
     positive: TextEmbedding,
     negative: TextEmbedding,
-    scale: Annotated[float, Field(ge=0, le=100), Ui("slider")] = 2.0,
+    scale: Scale = 2.0,
     rescale: Unit = 0.0,
     start: Unit = 1.0,
     stop: Unit = 0.0,
+    scales: Annotated[list[Scale], Field(max_length=1000)] | None = None,
 ) -> Denoiser:
     """Follow a text more closely than the denoiser would by itself (classifier-free guidance).
 
@@ -69,13 +71,14 @@ def guide(
         rescale: how much of the contrast that guidance adds is taken back.
         start: the share of noise at which guidance sets in; 1 is from the beginning.
         stop: the share of noise at which guidance ends; 0 is to the end.
+        scales: in place of one scale, several from full noise to none, evenly spread; lines between.
     """
     if stop > start:
         raise ValueError(f"guidance stops at noise {stop:g} before it starts at {start:g}\n    noise falls from 1 to 0")
     same_text_space(positive, denoiser, "positive")
     same_text_space(negative, denoiser, "negative")
     joined(positive, negative)
-    return Guided(denoiser, positive, negative, scale, rescale, start, stop)
+    return Guided(denoiser, positive, negative, scale, rescale, start, stop, tuple(scales or ()))
 
 
 @node(category="diffusion/guidance")
@@ -138,10 +141,11 @@ def execution(
     capture: bool = True,
     batch_guidance: bool = True,
     read_once: bool = True,
+    storage: Storage = "same",
 ) -> Denoiser:
     """Choose how a denoiser's network is run: faster, or in less memory. Without this node it is run in fp32.
 
-    Only the precision changes the picture, and that little; docs/execution.md has figures for all of it.
+    Only precision and storage change the picture, and that little; docs/execution.md has figures for all of it.
 
     Args:
         denoiser: with or without texts bound to it.
@@ -152,9 +156,10 @@ def execution(
         capture: on a GPU, record a step as a graph and replay it. Elsewhere without effect.
         batch_guidance: both texts of a guidance in one pass; off takes two passes and less memory.
         read_once: keys and values of a text computed once for all steps; off computes them in each, and keeps none.
+        storage: of weights in memory; fp8 holds those of layers in half the bytes of bf16, slower and less exact.
     """
     layout = None if channels_last == "auto" else channels_last == "on"
-    chosen = Execution(computed_in(precision), layout, compile, capture, batch_guidance, read_once)
+    chosen = Execution(computed_in(precision), layout, compile, capture, batch_guidance, read_once, storage)
     return run_as(denoiser, chosen)
 
 

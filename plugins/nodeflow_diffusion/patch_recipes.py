@@ -5,14 +5,15 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 from nodeflow_nn import published
+from nodeflow_nn.adapter_settings import settings_of
 from nodeflow_nn.adapters import Adapter, Stems
 from nodeflow_nn.merging import File, Merge, merging
-from nodeflow_nn.placing import WithoutMemory
 from nodeflow_nn.published import Shape
 
 from nodeflow import ModelError, Patch
-from nodeflow_diffusion.latent_unet import LatentUNet, LatentUNetConfig
+from nodeflow_diffusion.latent_unet import LatentUNetConfig
 from nodeflow_diffusion.latent_unet_adapters import for_unet, unet_stems
+from nodeflow_diffusion.latent_unet_outline import Outline
 
 
 def merged(config: LatentUNetConfig, patches: Sequence[Patch]) -> AbstractContextManager[Merge | None]:
@@ -35,13 +36,12 @@ def fitted(config: LatentUNetConfig, patch: Patch) -> Adapter:
 def _file(patch: Patch) -> File:
     found = patch.checkpoint()
     files = {name: entry.file for name, entry in found.tensors.items()}
-    return File(published.Checkpoint(found.path, files, found.shapes), found.metadata, patch.strength)
+    settings = settings_of(found.metadata, found.config)
+    return File(published.Checkpoint(found.path, files, found.shapes), settings, patch.strength)
 
 
-@lru_cache(maxsize=4)  # of XL they take 0.25 s to find, and each adapter asks, when it is chosen and when it is read
+@lru_cache(maxsize=4)  # each adapter asks, when it is chosen and when it is read
 def _known(config: LatentUNetConfig) -> tuple[Stems, Mapping[str, Shape]]:
     """What adapters may call the modules of such a U-Net, and the shapes of its tensors."""
-    with WithoutMemory():
-        unet = LatentUNet(config)
-    shapes = {name: tuple(value.shape) for name, value in unet.state_dict(keep_vars=True).items()}
-    return unet_stems(unet), shapes
+    outline = Outline(config)
+    return unet_stems(outline), outline.shapes

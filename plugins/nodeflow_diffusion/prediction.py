@@ -70,18 +70,26 @@ def nearest_step(t_flow: Tensor, alphas_cumprod: Tensor) -> Tensor:
 
 
 def step_between(t_flow: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """The step of a variance-preserving table for each flow time: [B], a fraction where it lies between two.
+    """The step of a variance-preserving table for each flow time: [B], as `step_at`."""
+    return step_at((t_flow / (1 - t_flow)).to(alphas_cumprod).log(), log_ratios(alphas_cumprod))
 
-    Between two steps log(sigma / alpha) is taken to be a line, as samplers of Stable Diffusion do for levels that are
-    not the table's own; those give whole steps. Beyond the table's ends its ends are taken.
+
+def log_ratios(alphas_cumprod: Tensor) -> Tensor:
+    """log(sigma / alpha) of each step of a variance-preserving table; in float64 exact where there is little noise."""
+    return ((1 - alphas_cumprod) / alphas_cumprod).log() / 2
+
+
+def step_at(log_ratio: Tensor, table: Tensor) -> Tensor:
+    """The step of a table of log(sigma / alpha) for each such logarithm: [B], a fraction where it lies between two.
+
+    Between two steps it is taken to be a line, as samplers of Stable Diffusion do for levels that are not the table's
+    own; those give whole steps. Beyond the table's ends its ends are taken.
     """
-    log_sigma = ((1 - alphas_cumprod) / alphas_cumprod).log() / 2
-    wanted = (t_flow / (1 - t_flow)).to(log_sigma).log()
-    above = torch.searchsorted(log_sigma, wanted).clamp(1, len(log_sigma) - 1)
-    low, high = log_sigma[above - 1], log_sigma[above]
-    step = above - 1 + ((wanted - low) / (high - low)).clamp(0, 1)
+    above = torch.searchsorted(table, log_ratio).clamp(1, len(table) - 1)
+    low, high = table[above - 1], table[above]
+    step = above - 1 + ((log_ratio - low) / (high - low)).clamp(0, 1)
     # noise alone lies infinitely far from the step before it
-    step = torch.where(wanted < log_sigma[-1], step, len(log_sigma) - 1)
+    step = torch.where(log_ratio < table[-1], step, len(table) - 1)
     # float32 tells neighbours apart to about a thousandth of a step
     return torch.where((step - step.round()).abs() < 2e-3, step.round(), step)
 

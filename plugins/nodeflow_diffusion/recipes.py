@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from nodeflow_nn.capture import captures_of
 from nodeflow_nn.checkpoints import build, describe, lay_out
+from nodeflow_nn.eightbit import Held, held_in
 from nodeflow_nn.weights import from_config
 from torch import Tensor
 
@@ -24,10 +25,12 @@ from nodeflow import (
     ModelError,
     Recipe,
     TextEmbedding,
+    expecting,
     file_identity,
+    find_checkpoint,
     find_weights,
 )
-from nodeflow_diffusion.execution import Execution, levels
+from nodeflow_diffusion.execution import NOTHING, Execution, levels
 from nodeflow_diffusion.guidance import Found, Learned, changed, halved, paired
 from nodeflow_diffusion.prediction import Prediction, denoised, nearest_step
 from nodeflow_diffusion.readings import Readings
@@ -50,22 +53,28 @@ class Network(FileModel):
     """A denoising network, and how it is run."""
 
     execution: Execution = AS_EVER
+    held: Held = NOTHING
 
     @property
     def size(self) -> int:
         """Bytes on a device."""
-        return self.execution.bytes(self.bytes)
+        return self.execution.bytes(self.bytes, self.held)
+
+    def judge(self, device: torch.device | str) -> None:
+        """Refuses a device that cannot run it so."""
+        self.execution.judge(device)
 
     def build(self, device: torch.device | str) -> torch.nn.Module:
         """The module on `device`."""
-        self.execution.judge(device)
-        module = build(self.path, BUILDERS, device, ModelError, dtype=self.execution.dtype)
+        self.judge(device)
+        how = self.execution
+        module = build(self.path, BUILDERS, device, ModelError, dtype=how.dtype, eight=how.eight)
         return self.execution.arranged(module, device)
 
     def lay_out(self) -> torch.nn.Module:
         """The same without weights."""
         module = lay_out(self.path, BUILDERS, ModelError)
-        return module if self.execution.dtype == torch.float32 else module.to(self.execution.dtype)
+        return self.execution.laid_out(module)
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,9 @@ class LatentDenoiser(Denoiser, Composition):
             PermissionError: `ctx` may not read it.
         """
         path = find_weights(name, ctx)
-        found = describe(path, BUILDERS, ModelError)
+        checkpoint = find_checkpoint(name, ctx)
+        with expecting(checkpoint, "nodeflow unet", "nodeflow transformer"):
+            found = describe(path, BUILDERS, ModelError)
         about = found.header.provenance
         try:
             space = LatentSpace(**about["space"])
@@ -122,7 +133,7 @@ class LatentDenoiser(Denoiser, Composition):
             raise ModelError(
                 f"{path} has {found.header.config.get('channels')} channels, but its space {space} has not"
             )
-        network = Network(name, file_identity(path), found.bytes)
+        network = Network(name, file_identity(path), found.bytes, held=held_in(checkpoint.shapes))
         config, texts = found.header.config, found.header.text_space
         words, pooled = config.get("context_width"), config.get("pooled_width")
         read = None if words is None or pooled is None else (words, pooled)
@@ -253,7 +264,8 @@ class Guided(Around):
     """Classifier-free guidance: both texts in one pass of the network, or in two (`Execution.batch_guidance`).
 
     rescale: share of the spread that is brought back. start, stop: the noise levels sigma / (alpha + sigma), from 1
-    (noise) to 0 (picture), between which guidance acts; outside the wanted text alone is followed.
+    (noise) to 0 (picture), between which guidance acts; outside the wanted text alone is followed. scales: in place of
+    `scale`, those from level 1 to level 0 at equal distances, on straight lines between.
     """
 
     positive: TextEmbedding
@@ -262,6 +274,18 @@ class Guided(Around):
     rescale: float = 0.0
     start: float = 1.0
     stop: float = 0.0
+    scales: tuple[float, ...] = ()
+
+    def scale_at(self, level: Callable[[], float]) -> float:
+        """The scale at a noise level, which is asked for only if it matters: on a device, that waits for it."""
+        if (self.stop > 0 or self.start < 1) and not self.stop <= level() <= self.start:
+            return 1.0
+        if len(self.scales) < 2:
+            return self.scales[0] if self.scales else self.scale
+        place = (1 - min(max(level(), 0.0), 1.0)) * (len(self.scales) - 1)
+        before = min(int(place), len(self.scales) - 2)
+        share = place - before
+        return self.scales[before] * (1 - share) + self.scales[before + 1] * share
 
     def assemble(self, load: Load) -> LoadedGuidance:
         """`(x, alpha, sigma) -> denoised`."""
@@ -289,7 +313,8 @@ class LoadedGuidance:
     def estimates(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Found:
         """The estimate, or the two of which guidance makes one."""
         conditional: Found
-        if not self._acts(alpha, sigma):
+        scale = self.recipe.scale_at(lambda: _level(alpha, sigma))
+        if scale == 1:
             conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
             return conditional
         if self.recipe.execution.batch_guidance:
@@ -298,16 +323,13 @@ class LoadedGuidance:
         else:
             conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
             unconditional = self.inner(x, alpha, sigma, self.other(len(x)))
-        return paired(conditional, unconditional, self.recipe.scale, self.recipe.rescale)
+        return paired(conditional, unconditional, scale, self.recipe.rescale)
 
-    def _acts(self, alpha: Scalar, sigma: Scalar) -> bool:
-        recipe = self.recipe
-        if recipe.scale == 1:
-            return False
-        if recipe.stop <= 0 and recipe.start >= 1:
-            return True  # without asking: of levels that are on a device, that would wait for it
-        level = sigma / (alpha + sigma)
-        return recipe.stop <= float(level.max() if isinstance(level, Tensor) else level) <= recipe.start
+
+def _level(alpha: Scalar, sigma: Scalar) -> float:
+    """The noise level of a step, 0..1; of several, the highest."""
+    level = sigma / (alpha + sigma)
+    return float(level.max() if isinstance(level, Tensor) else level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,7 +371,7 @@ def run_as(denoiser: Denoiser, execution: Execution) -> Denoiser:
     if isinstance(denoiser, LatentDenoiser):
         return denoiser.run_as(execution)
     cure = "its plugin decides that; leave diffusion.execution out"
-    raise ValueError(f"how a {type(denoiser).__name__} is run cannot be chosen\n    {cure}")
+    raise ValueError(f"how this denoiser, {type(denoiser).__name__}, is run cannot be chosen\n    {cure}")
 
 
 def column(values: Tensor, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from functools import partial
 from torch import Tensor
 
 from nodeflow.kernels import guided_step
-from nodeflow_diffusion.guidance import Estimates, Found, Learned, whole
+from nodeflow_diffusion.guidance import Estimates, Found, Learned, Steered, whole
 from nodeflow_diffusion.levels import Level
 
 Denoise = Callable[[Tensor, float, float], Found]
@@ -24,24 +24,33 @@ def ddpm(denoise: Denoise, x: Tensor, steps: Steps, *, noise: Noise) -> Tensor:
     """Ancestral sampling: x_s from q(x_s | x_t, x_0) (Ho et al. 2020, algorithm 2 and eq. 7).
 
     In the form that skips steps and needs no variance-preserving schedule (Kingma et al. 2021, appendix A.4). The
-    variance is that of the posterior, or the learned one of the denoisers that have it.
+    variance is that of the posterior, or the learned one of the denoisers that have it. A gradient moves the mean by
+    the variance times itself (Dhariwal and Nichol 2021, algorithm 1).
     """
     for (alpha_t, sigma_t), (alpha_s, sigma_s) in steps:
-        x_0 = denoise(x, alpha_t, sigma_t)
+        x_0, gradient = unsteered(denoise(x, alpha_t, sigma_t))
         alpha_ts = alpha_t / alpha_s
         variance_ts = sigma_t**2 - alpha_ts**2 * sigma_s**2
         c_x, c_0 = alpha_ts * sigma_s**2 / sigma_t**2, alpha_s * variance_ts / sigma_t**2
         fresh = variance_ts**0.5 * sigma_s / sigma_t
         if isinstance(x_0, Learned) and fresh > 0:
-            x = moved(x, x_0, c_x, c_0, 1.0, partial(_spread, noise, x_0.share, fresh, variance_ts**0.5))
+            spread = fresh * (variance_ts**0.5 / fresh) ** x_0.share
+            x = moved(x, x_0, c_x, c_0, 1.0, partial(_of_spread, noise, spread))
         else:
+            spread = fresh
             x = moved(x, x_0, c_x, c_0, fresh, noise)
+        if gradient is not None:
+            x = x + spread**2 * gradient
     return x
 
 
-def _spread(noise: Noise, share: Tensor, smallest: float, largest: float) -> Tensor:
-    """Noise whose deviation lies between two as `share` says, by their logarithms."""
-    return smallest * (largest / smallest) ** share * noise()
+def unsteered(found: Found) -> tuple[Tensor | Estimates | Learned, Tensor | None]:
+    """An estimate before a gradient moved it, and that gradient."""
+    return (found.found, found.gradient) if isinstance(found, Steered) else (found, None)
+
+
+def _of_spread(noise: Noise, spread: Tensor) -> Tensor:
+    return spread * noise()
 
 
 def ddim(denoise: Denoise, x: Tensor, steps: Steps, *, eta: float = 0.0, noise: Noise) -> Tensor:
@@ -105,7 +114,7 @@ def moved(x: Tensor, x_0: Found, c_x: float, c_0: float, c_noise: float = 0.0, n
 
     Noise is drawn only where some is added. What is given for x_0 may as well be eps.
     """
-    if isinstance(x_0, Learned):
+    if isinstance(x_0, Learned | Steered):
         x_0 = x_0.x_0
     conditional, unconditional, scale = x_0 if isinstance(x_0, Estimates) else (x_0, None, 1.0)
     drawn = noise() if noise is not None and c_noise > 0 else None

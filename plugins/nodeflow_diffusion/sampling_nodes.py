@@ -30,6 +30,7 @@ def schedule(
     end: End = "picture",
     zero_snr: bool = False,
     sections: Annotated[str, Field(max_length=200)] = "",
+    table: Annotated[int, Field(ge=100, le=10000)] = 1000,
 ) -> Schedule:
     """Choose the noise levels that a sampler visits. Any denoiser can be sampled under any schedule.
 
@@ -51,8 +52,9 @@ def schedule(
         zero_snr: stretch the schedule to begin with noise alone; for denoisers trained so, which predict v or flow.
         sections: levels to visit instead of by spacing: "10,15,20" of three equal sections from the picture up,
             "ddim25" by an even stride. Their sum is the number of steps that must be asked for.
+        table: levels there are to choose from; the first models of Improved DDPM were trained with 4000.
     """
-    return Schedule(kind, spacing, shift, rho, offset, end, zero_snr, sections)
+    return Schedule(kind, spacing, shift, rho, offset, end, zero_snr, sections, table)
 
 
 @node(category="diffusion/latent")
@@ -108,7 +110,7 @@ def sample(
     and in a batch.
 
     Args:
-        denoiser: with a text bound to it (condition or guide).
+        denoiser: with what it shall draw bound to it: a text (condition or guide), or classes (label).
         latent: what to begin with: empty, or the picture to be changed.
         schedule: the noise levels on the way; those of rectified flow if not wired.
         noise: what to begin with instead of the noise of the seed; one for each picture, or one for all.

@@ -34,8 +34,14 @@ def cosine_betas(steps: int = 1000, offset: float = 0.008, largest: float = 0.99
 
 
 def betas(name: ScheduleName, steps: int = 1000) -> Tensor:
-    """A schedule's betas by name, with its paper's constants: [steps] float64."""
-    return {"linear": linear_betas, "scaled_linear": scaled_linear_betas, "cosine": cosine_betas}[name](steps)
+    """A schedule's betas by name, with its paper's constants: [steps] float64.
+
+    Those of "linear" are for 1000 steps; of more each is as much smaller, so that they end at the same noise (Nichol
+    and Dhariwal 2021, as they published it).
+    """
+    if name == "linear":
+        return linear_betas(steps, 1e-4 * (1000 / steps), 0.02 * (1000 / steps))
+    return {"scaled_linear": scaled_linear_betas, "cosine": cosine_betas}[name](steps)
 
 
 def alphas_cumprod(betas: Tensor) -> Tensor:

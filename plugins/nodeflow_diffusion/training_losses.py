@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nodeflow_diffusion.prediction import Prediction, target
+from nodeflow_diffusion.variational import hybrid_terms
 
 Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor], Tensor]
 
@@ -66,6 +67,32 @@ def schedule_loss(
     alpha, sigma = column(kept.sqrt(), x_0), column((1 - kept).sqrt(), x_0)
     prediction = model(alpha * x_0 + sigma * eps, step.float().to(x_0.device), *context)
     return F.mse_loss(prediction, target(kind, x_0, eps, alpha, sigma))
+
+
+def hybrid_loss(
+    model: Denoiser,
+    x_0: Tensor,
+    context: tuple[Tensor | None, ...],
+    generator: torch.Generator,
+    *,
+    alphas_cumprod: Tensor,
+    weight: float = 1e-3,
+) -> Tensor:
+    """Improved DDPM: mean squared error of the noise, and `weight` times the bound for its variance; scalar.
+
+    L_hybrid = L_simple + weight L_vlb at uniform steps (Nichol and Dhariwal 2021, eq. 16). The model's output is
+    [B, 2 C, H, W], see `variational.hybrid_terms`, and its time the step, 0 .. T - 1, as float32.
+
+    x_0: [B, C, H, W] pixels, -1..1. context: what else the model takes. alphas_cumprod: [T] float64.
+    """
+    total = len(alphas_cumprod)
+    step = torch.randint(total, (len(x_0),), generator=generator)
+    eps = torch.randn(x_0.shape, generator=generator).to(x_0.device)
+    kept = alphas_cumprod[step]
+    x_t = column(kept.sqrt(), x_0) * x_0 + column((1 - kept).sqrt(), x_0) * eps
+    output = model(x_t, step.float().to(x_0.device), *context)  # type: ignore[arg-type]
+    terms = hybrid_terms(output, x_0, eps, x_t, step.to(x_0.device), alphas_cumprod)
+    return (terms.simple + weight * total * terms.bound).mean()
 
 
 def captioned_flow_loss(

@@ -251,7 +251,7 @@ def _width(denoiser: Network) -> int:
 
 def _judged(denoiser: Trainable, text: Trainable, times: Times) -> None:
     if not isinstance(denoiser.config, TransformerConfig | UNetConfig):
-        raise ValueError(f"this loss is for denoisers, not for a {denoiser.architecture}")
+        raise ValueError(f"this loss is for denoisers, but the model is of architecture {denoiser.architecture}")
     if denoiser.config.time_scale != SCALES[times]:
         raise ValueError(f'the denoiser reads other times than this loss has\n    describe it with times "{times}"')
     wanted = (denoiser.config.context_width, denoiser.config.pooled_width)

@@ -9,14 +9,15 @@ from typing import Any
 from torch import Tensor
 
 from nodeflow import Image, Mask, Table, hook
-from nodeflow_image import colour_nodes, file_nodes, layout_nodes, mask_nodes
+from nodeflow_image import colour_nodes, file_nodes, layout_nodes, mask_nodes, upscaler_nodes
 from nodeflow_image.pictures import endings, png_bytes, write_whole
 
 
 @hook
 def register_nodes() -> Sequence[Callable[..., Any]]:
     """All nodes of this plugin."""
-    return [*file_nodes.NODES, *layout_nodes.NODES, *colour_nodes.NODES, *mask_nodes.NODES]
+    modules = (file_nodes, layout_nodes, colour_nodes, mask_nodes, upscaler_nodes)
+    return [function for module in modules for function in module.NODES]
 
 
 @hook

@@ -5,16 +5,16 @@ Stems are found forward, from the model's own modules: kohya's underscores canno
 theirs may be some rows of a tensor of ours.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, get_args
 
+from nodeflow_nn.adapter_settings import PEFT, UNSCALED, Scale, Settings, scale_of, unfit
+from nodeflow_nn.products import Part, lacking, misfit, strangers
 from nodeflow_nn.published import Shape, Sources, Transposed
 
-Part = Literal["down", "up", "mid", "alpha", "magnitude", "scale", "diff", "diff_b"]
 ENDINGS: tuple[tuple[str, Part], ...] = (
     # kohya and LyCORIS
     (".lora_down.weight", "down"),
@@ -40,27 +40,22 @@ ENDINGS: tuple[tuple[str, Part], ...] = (
     (".lora_linear_layer.up.weight", "up"),
     ("_lora.down.weight", "down"),
     ("_lora.up.weight", "up"),
+    # LoHa and LoKr, of LyCORIS and of PEFT
+    *((f".{part}", part) for part in get_args(Part) if part.startswith(("hada_", "lokr_"))),
 )
-"""What a tensor's name ends with, and what it is. The longest that fits counts. down and up: the two matrices. mid:
-what LoCon puts between them (Tucker). alpha: by which, over the rank, their product is multiplied. magnitude: DoRA's
-lengths of the rows (Liu et al. 2024); scale: likewise, or of the columns, as its shape tells. diff, diff_b: the change
-itself, of weight and of bias.
-"""
+"""What a tensor's name ends with, and what it is (see `products.Part`). The longest that fits counts."""
 LOOKS: tuple[tuple[str, str], ...] = (
-    (r"\.(hada_w|hada_t)", "LoHa (LyCORIS), which is not read: a LoRA or LoCon is"),
-    (r"\.lokr_", "LoKr (LyCORIS), which is not read: a LoRA or LoCon is"),
-    (r"\.oft_|\.boft_", "OFT, which is not read: a LoRA or LoCon is"),
+    (r"\.oft_|\.boft_", "OFT, which is not read: LoRA, LoCon, LoHa and LoKr are"),
+    (r"\.(a1|a2|b1|b2)\.weight$", "GLoRA, which is not read: LoRA, LoCon, LoHa and LoKr are"),
+    (r"\.(ia3_l|on_input)", "IA3, which is not read: LoRA, LoCon, LoHa and LoKr are"),
     (r"single_transformer_blocks|double_blocks|single_blocks", "one for Flux"),
     (r"joint_blocks|lora_te3_|text_encoder_3", "one for Stable Diffusion 3"),
     (r"lora_prior_|text_model_.*cross_attn", "one for another kind of model"),
-    (r"^base_model\.model\.", "one that PEFT wrote itself, with its scale in another file: save it by diffusers"),
 )
 """What a file looks like whose names hold such a thing."""
 WIDTHS = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL", 1280: "SDXL's refiner"}
 """By the width of the words that its matrices for cross-attention take."""
 TOLD = 8
-METADATA = "lora_adapter_metadata"
-"""Where diffusers keeps PEFT's settings, as JSON."""
 
 
 class Rows(NamedTuple):
@@ -92,12 +87,11 @@ class Naming(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change of some rows of a tensor of ours. parts: by kind the tensor's name. alpha: None for the rank."""
+    """A change of some rows of a tensor of ours. parts: by kind the tensor's name. scale: what the settings say."""
 
     rows: Rows
     parts: Mapping[Part, str]
-    alpha: float | None = None
-    root: bool = False
+    scale: Scale = UNSCALED
 
 
 @dataclass(frozen=True)
@@ -137,7 +131,7 @@ def fit(
     stems: Stems,
     state: Mapping[str, Shape],
     own: Callable[[str], bool],
-    metadata: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
 ) -> Adapter:
     """What a file does to a model, by its header alone.
 
@@ -146,12 +140,14 @@ def fit(
         stems: of the model's modules.
         state: the shapes of the model's tensors.
         own: whether a tensor, by its name, is for this model; others are left to theirs.
-        metadata: of the file.
+        settings: what its maker said of it (see `adapter_settings.settings_of`).
     """
+    settings = settings or {}
     groups: dict[str, dict[Part, str]] = {}
     faults: list[str] = []
     if not any(name.endswith(ending) for name in shapes for ending, _ in ENDINGS):
         faults.append(f"none of its tensors ({', '.join(sorted(shapes)[:3])}, ...) is an adapter's")
+    faults += unfit(settings, peft=any(name.startswith(PEFT) and own(name) for name in shapes))
     for name in sorted(shapes):
         if not own(name):
             continue
@@ -170,7 +166,7 @@ def fit(
             faults.append(f"{stem} and {taken[rows]} are one and the same module")
             continue
         taken[rows] = stem
-        alpha, root = told_alpha(metadata or {}, stem)
+        scale = scale_of(settings, stem)
         for leaf, chosen in _leaves(parts):
             whole = state.get(f"{rows.ours}.{leaf}")
             fault = (
@@ -180,7 +176,7 @@ def fit(
             )
             if fault:
                 faults.append(fault)
-            changes.setdefault(f"{rows.ours}.{leaf}", []).append(Change(rows, chosen, alpha, root))
+            changes.setdefault(f"{rows.ours}.{leaf}", []).append(Change(rows, chosen, scale))
     return Adapter({name: tuple(found) for name, found in changes.items()}, tuple(faults))
 
 
@@ -204,45 +200,20 @@ def _misfit(stem: str, parts: Mapping[Part, str], shapes: Mapping[str, Shape], w
     """Why the parts of a change do not make one of that shape; "" if they do."""
     full = parts.get("diff") or parts.get("diff_b")
     if full:
+        if more := [name for part, name in parts.items() if part not in ("diff", "diff_b", "alpha")]:
+            return f"{', '.join(more)} beside a whole difference, {full}"
         fits = math.prod(shapes[full]) == math.prod(wanted)
         return "" if fits else f"{full} is {list(shapes[full])}, but the model has {list(wanted)}"
-    if lacking := [part for part in ("down", "up") if part not in parts]:
-        return f"{stem} lacks its {' and '.join(lacking)} ({', '.join(parts.values())})"
-    down, up = shapes[parts["down"]], shapes[parts["up"]]
-    kernel = shapes[parts["mid"]][2:] if "mid" in parts else down[2:]
-    made = (up[0], down[1], *kernel) if len(up) > 1 and len(down) > 1 else ()
-    inner = {up[1:2], down[:1], *([shapes[parts["mid"]][:1], shapes[parts["mid"]][1:2]] if "mid" in parts else [])}
-    if len(wanted) == 2 and kernel == (1, 1):
-        made = made[:2]
-    if len(wanted) == 4 and len(made) == 2 and wanted[2:] == (1, 1):
-        made = (*made, 1, 1)
-    if made != wanted or len(inner) != 1 or any(side != 1 for side in up[2:]):
-        return f"{stem} is {list(up)} times {list(down)}, but the model has {list(wanted)}"
+    if gaps := lacking(parts):
+        return f"{stem} lacks its {gaps} ({', '.join(parts.values())})"
+    if odd := strangers(parts):
+        return f"{', '.join(parts[part] for part in odd)} beside {next(iter(parts.values()))}"
+    if fault := misfit({part: shapes[name] for part, name in parts.items()}, wanted):
+        return f"{stem} is {fault}, but the model has {list(wanted)}"
     for part in ("magnitude", "scale"):
         if part in parts and math.prod(shapes[parts[part]]) not in wanted[: 1 if part == "magnitude" else 2]:
             return f"{parts[part]} is {list(shapes[parts[part]])}, but the model has {list(wanted)}"
     return ""
-
-
-def told_alpha(metadata: Mapping[str, str], stem: str) -> tuple[float | None, bool]:
-    """Alpha, and whether it is over the root of the rank, as PEFT's settings have it for a module; else None."""
-    try:
-        settings = json.loads(metadata.get(METADATA, "{}"))
-    except ValueError:
-        return None, False
-    if not isinstance(settings, dict):
-        return None, False
-    part, _, module = stem.partition(".")
-    within = f"{part}."
-    if f"{within}lora_alpha" not in settings:  # a file of the U-Net alone
-        within, module = "", stem
-    alpha, patterns = settings.get(f"{within}lora_alpha"), settings.get(f"{within}alpha_pattern")
-    for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
-        if f".{module}".endswith(f".{pattern.removeprefix('^')}"):
-            alpha = value
-    if not isinstance(alpha, int | float):
-        return None, False
-    return float(alpha), bool(settings.get(f"{within}use_rslora"))
 
 
 def likeness(shapes: Mapping[str, Shape]) -> str:
@@ -261,4 +232,5 @@ def told(faults: Iterable[str], shapes: Mapping[str, Shape]) -> str:
     found = list(faults)
     more = f"; and {len(found) - TOLD} more" if len(found) > TOLD else ""
     look = likeness(shapes)
-    return f"{len(found)} things do not fit: {'; '.join(found[:TOLD])}{more}{f'; it looks like {look}' * bool(look)}"
+    count = "1 thing does" if len(found) == 1 else f"{len(found)} things do"
+    return f"{count} not fit: {'; '.join(found[:TOLD])}{more}{f'; it looks like {look}' * bool(look)}"

@@ -1,6 +1,7 @@
 """Weights files of strangers: judged by their header alone, then built. Nothing that a file says is ever executed."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +64,16 @@ def build(
     failure: Failure = ValueError,
     *,
     dtype: torch.dtype | None = torch.float32,
+    eight: bool = False,
 ) -> nn.Module:
     """The module that a file describes, in evaluation mode on `device`, without gradients; failures as `describe`.
 
     Its weights go from the mapped file to the device, where they become of type dtype; None keeps the file's.
+    eight: whether its layers hold them in 8 bits, and make them of type dtype whenever they compute.
     """
     header = describe(path, builders, failure).header
     try:
-        return placed(lambda: builders[header.architecture](header.config), path, device, dtype)
+        return placed(lambda: builders[header.architecture](header.config), path, device, dtype, eight=eight)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise failure(f"{path} cannot be loaded: {error}\n    fetch it again, or name another file") from error
 
@@ -93,7 +96,7 @@ def _refuse_strangers(path: Path, failure: Failure) -> None:
     if path.suffix in PICKLED or pickled:
         raise failure(
             f"{path} is a pickled checkpoint; those are refused, because opening one can run any code\n"
-            "    convert it where you trust it: safetensors.torch.save_file(torch.load(path, weights_only=True), ...)"
+            f"    convert it: nodeflow convert {shlex.quote(os.fspath(path))}"
         )
     if len(start) < 8 or int.from_bytes(start, "little") > size - 8:
         raise failure(f"{path} is cut off or no safetensors file: it has {size:,} bytes\n    fetch it again")

@@ -9,15 +9,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nodeflow_nn.adapters import Adapter, Change, Part, Stems, fit, told
+from nodeflow_nn.adapter_settings import UNSCALED, Scale, Settings
+from nodeflow_nn.adapters import Adapter, Change, Stems, fit, told
+from nodeflow_nn.products import Parts, kind_of
 from nodeflow_nn.published import Checkpoint, Shape
 
 
 class File(NamedTuple):
-    """An adapter on disk, and its strength."""
+    """An adapter on disk, what its maker said of it, and its strength."""
 
     checkpoint: Checkpoint
-    metadata: Mapping[str, str]
+    settings: Settings
     strength: float = 1.0
 
     def fit(self, stems: Stems, state: Mapping[str, Shape], own: Callable[[str], bool]) -> Adapter:
@@ -26,7 +28,7 @@ class File(NamedTuple):
         Raises:
             ValueError: it does not fit.
         """
-        found = fit(self.checkpoint.shapes, stems, state, own, self.metadata)
+        found = fit(self.checkpoint.shapes, stems, state, own, self.settings)
         if found.faults:
             raise ValueError(f"{self.checkpoint.path}: {told(found.faults, self.checkpoint.shapes)}")
         return found
@@ -55,11 +57,12 @@ class Merge:
         Raises:
             ValueError: a change is not finite.
         """
-        before = base.clone()
+        # one change alone is made before it is added: no second copy of the weights is kept for it
+        before = base.clone() if len(self.found[ours]) > 1 else base
         for file, change, read in self.found[ours]:
             rows = slice(change.rows.start, change.rows.start + change.rows.height)
             parts = {part: read(name).to(base) for part, name in change.parts.items()}
-            more = delta(before[rows], parts, change.alpha, root=change.root)
+            more = delta(before[rows], parts, change.scale)
             if not bool(torch.isfinite(more).all()):
                 name = next(iter(change.parts.values()))
                 raise ValueError(f"{file.checkpoint.path}: {name}, or what belongs to it, is not finite")
@@ -82,27 +85,21 @@ def merging(
         yield merge
 
 
-def delta(weight: Tensor, parts: Mapping[Part, Tensor], alpha: float | None = None, *, root: bool = False) -> Tensor:
+def delta(weight: Tensor, parts: Parts, scale: Scale = UNSCALED) -> Tensor:
     """The change of a weight [out, in, ...] at strength 1, of its shape.
 
     Args:
         weight: before; only DoRA depends on it.
-        parts: see `ENDINGS`.
-        alpha: where no part is; None for the rank.
-        root: whether alpha is over the root of the rank instead of the rank.
+        parts: see `products.Part`.
+        scale: alpha and rank where no part has them. Without any alpha, or any rank, the product is the change.
     """
     for part in ("diff", "diff_b"):
         if part in parts:
             return parts[part].reshape(weight.shape)
-    down, up = parts["down"], parts["up"].flatten(1)
-    rank = len(down)
-    if "mid" in parts:
-        product = torch.einsum("oa,abhw,bi->oihw", up, parts["mid"], down.flatten(1))
-    else:
-        product = up @ down.flatten(1)
-    numerator = float(parts["alpha"]) if "alpha" in parts else alpha
-    scale = 1.0 if numerator is None else numerator / (math.sqrt(rank) if root else rank)
-    change: Tensor = scale * product.reshape(weight.shape)
+    product, own_rank = kind_of(parts).make(parts)
+    alpha, rank = float(parts["alpha"]) if "alpha" in parts else scale.alpha, own_rank or scale.rank
+    factor = 1.0 if alpha is None or rank is None else alpha / (math.sqrt(rank) if scale.root else rank)
+    change: Tensor = factor * product.reshape(weight.shape)
     lengths = parts.get("magnitude", parts.get("scale"))
     if lengths is None:
         return change

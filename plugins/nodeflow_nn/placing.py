@@ -9,6 +9,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from nodeflow_nn.eightbit import EIGHT, hold, in_eight
+
 FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.randn)
 """What makes a module's weights; arange and such are left, whose values a module may want to read."""
 SCALINGS = (Tensor.mul, Tensor.__mul__, Tensor.__rmul__)
@@ -73,8 +75,9 @@ class Staging:
 
 
 def placed(
-    make: Callable[[], nn.Module], path: Path, device: torch.device | str, dtype: torch.dtype | None
-) -> nn.Module:
+    make: Callable[[], nn.Module], path: Path, device: torch.device | str, dtype: torch.dtype | None,
+    *, eight: bool = False,
+) -> nn.Module:  # fmt: skip
     """A module on a device with the weights of a file, without gradients, in evaluation mode.
 
     Main memory holds one tensor at a time; drawing first weights is spared. The file's tensors are those of the module.
@@ -84,31 +87,38 @@ def placed(
         path: safetensors file.
         device: where the module shall be.
         dtype: of floating point weights there; None keeps the file's.
+        eight: whether layers hold their weights in 8 bits, computing in `dtype`, which is then some.
     """
     device = torch.device(device)
     with WithoutMemory():
         module = make()
     staging = Staging(device) if device.type == "cuda" else None
     places = _places(module)
+    holding = hold(module, dtype) if eight and dtype is not None else {}
     with safe_open(path, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 (safe_open is no mapping)
             there = places.pop(name, None)
             if not there:
                 continue
             source = file.get_tensor(name)
-            kind = dtype if dtype is not None and source.is_floating_point() else source.dtype
+            converted = dtype is not None and source.is_floating_point() and name not in holding
+            kind = dtype if dtype is not None and converted else source.dtype
             target = torch.empty(source.shape, dtype=kind, device=device)
             if staging is not None and source.nbytes > DIRECT:
                 staging.copy(source, target)
             else:
                 target.copy_(source)
+            if dtype is not None and name in holding:
+                eight_bits, holding[name].scale = in_eight(target, dtype)
+                holding[name].eight = nn.Parameter(eight_bits, requires_grad=False)
+                continue
             shared = nn.Parameter(target, requires_grad=False) if there[0][1] in there[0][0]._parameters else target
             for owner, key in there:
                 _put(owner, key, shared)
     if _unfilled(module):  # values that it computes from zeros or ones: they are made again, in memory
         _complete(module, make())
     for owner, key, value in _tensors(module):  # what no file holds: tables that the module computes
-        kind = dtype if dtype is not None and value.is_floating_point() else value.dtype
+        kind = dtype if dtype is not None and value.is_floating_point() and value.dtype != EIGHT else value.dtype
         if value.device != device or value.dtype != kind:
             _put(owner, key, value.to(device, kind))
     return module.eval().requires_grad_(False)

@@ -1,24 +1,30 @@
 """Checkpoints as others publish them: files told apart by their headers, and maps from our tensors to theirs.
 
-A map is made forward, along the structure of our module: for each of its tensors the published ones that stand one
+A map is made forward, along the outline of our module: for each of its tensors the published ones that stand one
 above the other in it. So each published tensor is used once, and what is missing or left over has a name.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from nodeflow_nn.eightbit import hold, in_eight
 from nodeflow_nn.placing import DIRECT, Staging, WithoutMemory
+from nodeflow_nn.soundness import Soundness
 
 Shape = tuple[int, ...]
 TOLD = 12
 """Faults that a message lists."""
+FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
+"""Types, as safetensors names them, of which weights may be."""
 
 
 class Transposed(NamedTuple):
@@ -53,7 +59,10 @@ class Checkpoint:
                 path = self.files[name]
                 if path not in opened:
                     opened[path] = stack.enter_context(safe_open(path, framework="pt"))
-                found: Tensor = opened[path].get_tensor(name)
+                try:
+                    found: Tensor = opened[path].get_tensor(name)
+                except SafetensorError as error:
+                    raise ValueError(f"{name} cannot be read from {path}: {error}") from error
                 return found
 
             yield read
@@ -74,48 +83,71 @@ def name_of(piece: Piece) -> str:
     return piece if isinstance(piece, str) else piece.name
 
 
-def faults(module: nn.Module, sources: Sources, shapes: Mapping[str, Shape], own: Callable[[str], bool]) -> list[str]:
+def shapes_of(module: nn.Module) -> dict[str, Shape]:
+    """By name, of all tensors of a module, which may be without memory."""
+    return {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
+
+
+def outlined(make: Callable[[], nn.Module]) -> dict[str, Shape]:
+    """Likewise, of a module that takes no memory meanwhile."""
+    with WithoutMemory():
+        return shapes_of(make())
+
+
+def faults(
+    wanted: Mapping[str, Shape],
+    sources: Sources,
+    shapes: Mapping[str, Shape],
+    own: Callable[[str], bool],
+    dtypes: Mapping[str, str] | None = None,
+) -> list[str]:
     """Why the published tensors do not make up a module; empty if they do.
 
     Args:
-        module: may be without memory.
+        wanted: by name, the shapes of the module's tensors.
         sources: for each of its tensors.
         shapes: of the published tensors.
         own: whether a published tensor must be used; others are somebody else's, or known to be of no use.
+        dtypes: of the published tensors, as safetensors names them.
     """
-    used = [name_of(piece) for pieces in sources.values() for piece in pieces]
+    used = [piece if isinstance(piece, str) else piece.name for pieces in sources.values() for piece in pieces]
+    known = set(used)
     found = [f"missing {name}" for name in used if name not in shapes]
-    found += [f"left over {name}" for name in sorted(set(shapes) - set(used)) if own(name)]
-    found += [f"used twice {name}" for name in sorted(set(used)) if used.count(name) > 1] if _repeated(used) else []
-    for ours, value in module.state_dict(keep_vars=True).items():
+    found += [f"left over {name}" for name in sorted(filter(own, shapes.keys() - known))]
+    if len(known) < len(used):
+        found += [f"used twice {name}" for name, times in sorted(Counter(used).items()) if times > 1]
+    kinds = dtypes or {}
+    odd = sorted(name for name in known & kinds.keys() if kinds[name] not in FLOATS and shapes[name])
+    found += [f"{name} is {kinds[name]}, not floating point" for name in odd]
+    for ours, shape in wanted.items():
         if ours not in sources:
             found.append(f"no name is known for {ours}")
             continue
-        parts = [_turned(piece, shapes, value.ndim) for piece in sources[ours] if name_of(piece) in shapes]
-        if len(parts) < len(sources[ours]):
+        pieces = sources[ours]
+        if len(pieces) == 1 and isinstance(pieces[0], str) and shapes.get(pieces[0]) == shape:  # as most are
+            continue
+        parts = [_turned(piece, shapes, len(shape)) for piece in pieces if name_of(piece) in shapes]
+        if len(parts) < len(pieces):
             continue  # told as missing
-        if _stacked(parts) != tuple(value.shape):
-            told = ", ".join(f"{name_of(piece)} {list(shapes[name_of(piece)])}" for piece in sources[ours][:3])
-            found.append(f"{told} make {list(_stacked(parts) or ())}, not {list(value.shape)}")
+        if (made := _stacked(parts)) != shape:
+            told = ", ".join(f"{name_of(piece)} {list(shapes[name_of(piece)])}" for piece in pieces[:3])
+            found.append(f"{told} make {list(made or ())}, not {list(shape)}")
     return found
 
 
 def told(found: list[str]) -> str:
     """The faults in one sentence, the first of them at least."""
     more = f"; and {len(found) - TOLD} more" if len(found) > TOLD else ""
-    return f"{len(found)} tensors do not fit: {'; '.join(found[:TOLD])}{more}"
-
-
-def _repeated(names: list[str]) -> bool:
-    return len(set(names)) < len(names)
+    count = "1 tensor does" if len(found) == 1 else f"{len(found)} tensors do"
+    return f"{count} not fit: {'; '.join(found[:TOLD])}{more}"
 
 
 def _turned(piece: Piece, shapes: Mapping[str, Shape], dimensions: int) -> Shape:
-    """A published shape as it stands in ours; a 1x1 convolution is a linear layer."""
+    """A published shape as it stands in ours; a convolution of one place is a linear layer."""
     shape = shapes[name_of(piece)]
     if isinstance(piece, Transposed):
         return shape[::-1]
-    return shape[:2] if dimensions == 2 and len(shape) == 4 and shape[2:] == (1, 1) else shape
+    return shape[:2] if dimensions == 2 and set(shape[2:]) == {1} else shape
 
 
 def _stacked(parts: list[Shape]) -> Shape | None:
@@ -126,6 +158,29 @@ def _stacked(parts: list[Shape]) -> Shape | None:
     return (sum(part[0] for part in parts), *parts[0][1:])
 
 
+def _gathered(
+    pieces: Sequence[Piece],
+    empty: Callable[..., Tensor],
+    dtype: torch.dtype | None,
+    read: Callable[[str], Tensor],
+    staging: Staging | None,
+) -> tuple[Tensor, torch.dtype]:
+    """One tensor of ours out of the published ones, as `dtype` or as theirs, and their type. empty: makes room."""
+    row, target, theirs = 0, torch.empty(0), torch.float32
+    for at, piece in enumerate(pieces):
+        part = read(name_of(piece))
+        part = part.T if isinstance(piece, Transposed) else part
+        if at == 0:
+            target, theirs = empty(dtype=dtype or part.dtype), part.dtype
+        rows = target if len(pieces) == 1 else target[row : row + len(part)]
+        if staging is not None and part.nbytes > DIRECT:
+            staging.copy(part, rows)
+        else:
+            rows.copy_(part.reshape(rows.shape))
+        row += len(part) if part.ndim else 0
+    return target, theirs
+
+
 def filled(
     make: Callable[[], nn.Module],
     sources: Sources,
@@ -133,10 +188,14 @@ def filled(
     device: torch.device | str,
     dtype: torch.dtype | None = torch.float32,
     merge: Merge | None = None,
+    *,
+    channels_last: bool = False,
+    eight: bool = False,
 ) -> nn.Module:
     """A module on a device with published weights, without gradients, in evaluation mode.
 
-    They go from the mapped files to the device; main memory holds one of them at a time. That they fit was judged.
+    Each is copied once, from the mapped file to its place; main memory holds one at a time beside what stays there.
+    That they fit was judged.
 
     Args:
         make: builds the module, all of whose tensors are in its state.
@@ -145,31 +204,34 @@ def filled(
         device: where the module shall be.
         dtype: of floating point weights there; None keeps the files'.
         merge: changes the tensors that are in it, each whole and in float32.
+        channels_last: lay kernels of convolutions out so; on a GPU that is left to the caller, in its own memory.
+        eight: whether layers hold their weights in 8 bits, computing in `dtype`, which is then some.
+
+    Raises:
+        ValueError: some weights are not finite, or beyond what `dtype` can hold.
     """
     device = torch.device(device)
     with WithoutMemory():
         module = make()
     staging = Staging(device) if device.type == "cuda" else None
-    state: dict[str, Tensor] = {}
+    last, state, sound = channels_last and staging is None, dict[str, Tensor](), Soundness()
     with checkpoint.reading() as read:
-        for ours, value in module.state_dict(keep_vars=True).items():
-            row, target, kind = 0, torch.empty(0), dtype
-            for at, piece in enumerate(sources[ours]):
-                part = read(name_of(piece))
-                part = part.T if isinstance(piece, Transposed) else part
-                if at == 0:
-                    kind = dtype or part.dtype
-                    wide = torch.float32 if merge is not None and ours in merge else kind
-                    target = torch.empty(value.shape, dtype=wide, device=device)
-                rows = target if len(sources[ours]) == 1 else target[row : row + len(part)]
-                if staging is not None and part.nbytes > DIRECT:
-                    staging.copy(part, rows)
-                else:
-                    rows.copy_(part.reshape(rows.shape))
-                row += len(part) if part.ndim else 0
+        wanted = module.state_dict(keep_vars=True)
+        holding = hold(module, dtype) if eight and dtype is not None else {}
+        for ours, value in wanted.items():
+            whole = ours in holding or (merge is not None and ours in merge)
+            form = torch.channels_last if last and value.ndim == 4 else torch.contiguous_format
+            empty = partial(torch.empty, value.shape, device=device, memory_format=form)
+            target, theirs = _gathered(sources[ours], empty, torch.float32 if whole else dtype, read, staging)
             if merge is not None and ours in merge:
                 merge(ours, target)
-                target = target.to(kind)
-            state[ours] = target
+            sound.look(ours, target)
+            if ours in holding:
+                assert dtype is not None
+                stem = ours.removesuffix("weight")
+                state[f"{stem}eight"], state[f"{stem}scale"] = in_eight(target, dtype)
+            else:
+                state[ours] = target.to(dtype or theirs)
+        sound.judge({ours: tuple(map(name_of, pieces)) for ours, pieces in sources.items()}, read, dtype)
     module.load_state_dict(state, assign=True)
     return module.eval().requires_grad_(False)

@@ -13,12 +13,16 @@ def register_nodes() -> Sequence[Callable[..., Any]]:
         adapter_nodes,
         nodes,
         published_nodes,
+        reading_nodes,
         training_nodes,
+        vision_nodes,
     )
 
     return (
         *nodes.NODES,
         *published_nodes.PUBLISHED_NODES,
+        *vision_nodes.VISION_NODES,
         *adapter_nodes.ADAPTER_NODES,
+        *reading_nodes.READING_NODES,
         *training_nodes.TRAINING_NODES,
     )

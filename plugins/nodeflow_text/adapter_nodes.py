@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nodeflow import QUIET, Context, Patch, TextEncoder, Ui, checkpoint_identity, find_checkpoint, node
+from nodeflow import QUIET, Context, Patch, TextEncoder, Ui, checkpoint_identity, expecting, find_checkpoint, node
 from nodeflow_text.adapter_recipes import inverted, patched
 
 
@@ -31,7 +31,8 @@ def lora(
         model: a safetensors file in a model folder, as kohya, PEFT or diffusers name its tensors.
         strength: 1 as it was trained, 0 without; beyond 1 more of it, below 0 the opposite.
     """
-    return patched(encoder, Patch.named(model, strength, ctx))
+    with expecting(find_checkpoint(model, ctx), "lora"):
+        return patched(encoder, Patch.named(model, strength, ctx))
 
 
 @node(category="text", title="Textual inversion", identity=_adapter)
@@ -48,7 +49,8 @@ def textual_inversion(
         model: a safetensors file in a model folder.
         word: what stands for it in prompts; empty for the name of the file.
     """
-    return inverted(encoder, Patch.named(model, ctx=ctx), word or Path(model).name.removesuffix(".safetensors"))
+    with expecting(find_checkpoint(model, ctx), "embedding"):
+        return inverted(encoder, Patch.named(model, ctx=ctx), word or Path(model).name.removesuffix(".safetensors"))
 
 
 ADAPTER_NODES = (lora, textual_inversion)

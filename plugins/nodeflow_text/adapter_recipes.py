@@ -9,6 +9,8 @@ from math import prod
 from pathlib import Path
 
 from nodeflow import ModelError, Patch, TextEncoder
+from nodeflow_text.chunks import Emphasis
+from nodeflow_text.clip_adapters import ALONE
 from nodeflow_text.inversions import UNWRITABLE, misfit, vectors_of
 from nodeflow_text.patch_recipes import Inversion, TextPatch, fitted
 from nodeflow_text.published_recipes import ClipEncoder, JoinedEncoders
@@ -30,7 +32,28 @@ def patched(encoder: TextEncoder, patch: Patch) -> TextEncoder:
             return clip
         return replace(clip, patches=(*clip.patches, own))
 
+    if isinstance(encoder, JoinedEncoders) and any(name.startswith(ALONE) for name in patch.checkpoint().tensors):
+        return _either(encoder, change)
     return _each(encoder, change, "a LoRA")
+
+
+def _either(encoder: JoinedEncoders, change: Change) -> TextEncoder:
+    """Two encoders of which the one is changed that a file fits which does not say for which it is."""
+    misfits: list[ModelError] = []
+
+    def attempt(clip: ClipEncoder, number: int) -> ClipEncoder:
+        try:
+            return change(clip, number)
+        except ModelError as error:
+            misfits.append(error)
+            return clip
+
+    found = _each(encoder, attempt, "a LoRA")
+    if len(misfits) > 1:
+        raise misfits[0]
+    if not misfits and found is not encoder:
+        raise ValueError("this LoRA fits both text encoders\n    change the one that is meant before they are joined")
+    return found
 
 
 def inverted(encoder: TextEncoder, patch: Patch, word: str) -> TextEncoder:
@@ -65,6 +88,23 @@ def inverted(encoder: TextEncoder, patch: Patch, word: str) -> TextEncoder:
     return _each(encoder, change, "a textual inversion")
 
 
+def reread(encoder: TextEncoder, skip: int | None, emphasis: Emphasis) -> TextEncoder:
+    """An encoder that leaves out so many layers (None: as it did) and weighs words so.
+
+    Raises:
+        ModelError: it has not so many layers.
+        ValueError: the encoder is no CLIP.
+    """
+
+    def change(clip: ClipEncoder, _: int) -> ClipEncoder:
+        depth = clip.config().depth
+        if skip is not None and skip > depth:
+            raise ModelError(f"{clip.name} has {depth} layers; {skip} cannot be skipped\n    skip fewer")
+        return replace(clip, skip=clip.skip if skip is None else skip, emphasis=emphasis)
+
+    return _each(encoder, change, "a way of reading")
+
+
 def _each(encoder: TextEncoder, change: Change, what: str) -> TextEncoder:
     """An encoder whose CLIP, or whose two CLIPs, are changed; each with its number in the whole model."""
     if isinstance(encoder, ClipEncoder):
@@ -76,7 +116,7 @@ def _each(encoder: TextEncoder, change: Change, what: str) -> TextEncoder:
             same = first is encoder.first and second is encoder.second
             return encoder if same else replace(encoder, first=first, second=second)
     raise ValueError(
-        f"{what} changes text encoders of CLIP, but this is a {type(encoder).__name__}\n"
+        f"{what} changes text encoders of CLIP, but this one is of the kind {type(encoder).__name__}\n"
         "    load one by text.load_clip or diffusion.load_checkpoint"
     )
 

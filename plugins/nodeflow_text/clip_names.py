@@ -102,6 +102,8 @@ class Reading(NamedTuple):
 
 PIPELINES: Final = {"StableDiffusionXL": Reading(1, False), "StableDiffusion3": Reading(1, False)}
 """By what the class of a diffusers pipeline begins with. Stable Diffusion 2's folders lack the skipped layer."""
+SCALE: Final = 100.0
+"""By which all published models multiply cosines; training holds it at 100 at most, and they went there."""
 UNUSED: Final = re.compile(
     r"""(.*\.)?(
         embeddings\.position_ids               # 0, 1, 2, ..., which early transformers saved
@@ -138,6 +140,8 @@ KNOWN: Final = (
 )
 """By width of the text tower: shapes do not tell the activation. Those of width 512 and 768 that open_clip trained with
 gelu have no other shapes than OpenAI's; whoever loads one says so. The name is that of the space of their words."""
+RESNET: Final = "visual.layer1.0.conv1.weight"
+"""What a tensor of those whose vision tower is a ResNet is called."""
 KNOWN_VISION: Final[dict[int, tuple[int, Activation]]] = {
     768: (12, "quick_gelu"),
     1024: (16, "quick_gelu"),
@@ -174,11 +178,15 @@ class Tower:
 
     def owns(self, name: str) -> bool:
         """Whether a tensor is this tower's, so that one of that name must be used."""
-        if UNUSED.fullmatch(name):
-            return False
         # what stands by itself is alone there but for the other tower; within a whole model there is all else
         alone = self.home.prefix == "" or self.home.beside == ""
-        return not name.startswith(OTHERS[self.kind]) if alone else name.startswith(self.home.prefix)
+        own = not name.startswith(OTHERS[self.kind]) if alone else name.startswith(self.home.prefix)
+        return own and not UNUSED.fullmatch(name)
+
+
+def scale_name(home: Home) -> str:
+    """The name of the logarithm of the scale by which the model compares texts with pictures."""
+    return (home.prefix if home.beside is None else home.beside) + "logit_scale"
 
 
 def projection_name(home: Home) -> str:
@@ -233,6 +241,8 @@ def text_config(tower: Tower, shapes: Shapes, config: Mapping[str, Any] | None) 
     vocabulary, width = _shape(shapes, tower, TEXT[0])
     told = _settings(config, "text_config")
     guess = next((known.activation for known in KNOWN if known.width == width), None)
+    if any(name.endswith(RESNET) for name in shapes):  # all of these, that of width 1024 as well
+        guess = "quick_gelu"
     end = told.get("eos_token_id", 2)
     return ClipTextConfig(
         vocabulary=vocabulary,

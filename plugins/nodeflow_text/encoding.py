@@ -45,6 +45,7 @@ class ClipWords:
         emphasis: Emphasis = "mean",
     ) -> None:
         self.module, self.vocabulary = module, vocabulary
+        self.projected = module.projection is not None
         self.skip, self.norm, self.syntax, self.emphasis = skip, norm, syntax, emphasis
 
     def rows(self, texts: Sequence[str]) -> Rows:
@@ -115,14 +116,22 @@ def _rows(encoder: ClipWords | T5Words, texts: Sequence[str], length: int, cut: 
 
 
 class PairedWords:
-    """Two encoders of one prompt, such as those of SDXL."""
+    """Two encoders of one prompt, or of one each, such as those of SDXL."""
 
     def __init__(self, first: Callable[[Sequence[str]], Any], second: Callable[[Sequence[str]], Any]) -> None:
         self.first, self.second = first, second
 
-    def words(self, texts: Sequence[str]) -> Words:
-        """The words of both side by side along D; the pooled vector of the second."""
-        a, b = self.first(texts), self.second(texts)
+    def words(self, texts: Sequence[str], others: Sequence[str] | None = None) -> Words:
+        """The words of both side by side along D; the pooled vector of the second.
+
+        Args:
+            texts: what the first reads.
+            others: what the second reads, as many; None: the same.
+        """
+        a, b = self.first(texts), self.second(texts if others is None else others)
+        if others is not None and a.tokens.shape[1] != b.tokens.shape[1]:
+            every = [*texts, *others]  # in one batch, each gets as many rows as the longest
+            a, b = _cut(self.first(every), slice(len(texts))), _cut(self.second(every), slice(len(texts), None))
         if a.tokens.shape[1] != b.tokens.shape[1]:
             raise ValueError(
                 f"the two encoders give {a.tokens.shape[1]} and {b.tokens.shape[1]} words for one prompt\n"
@@ -134,3 +143,8 @@ class PairedWords:
         """What either does not read."""
         found = [word for part in (self.first, self.second) for word in getattr(part, "unread", lambda _: [])(text)]
         return list(dict.fromkeys(found))
+
+
+def _cut(found: Any, rows: slice) -> Words:
+    """Those texts of a batch."""
+    return Words(found.tokens[rows], found.mask[rows], None if found.pooled is None else found.pooled[rows])

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from nodeflow_nn import published
-from nodeflow_nn.adapters import Adapter
+from nodeflow_nn.adapter_settings import settings_of
+from nodeflow_nn.adapters import Adapter, Stems
 from nodeflow_nn.merging import File, Merge
-from nodeflow_nn.placing import WithoutMemory
+from nodeflow_nn.published import Shape
 from torch import Tensor
 
 from nodeflow import Checkpoint, ModelError, Patch
-from nodeflow_text.clip import ClipTextConfig, ClipTextTower
+from nodeflow_text.clip import ClipTextConfig
 from nodeflow_text.clip_adapters import for_text, text_stems
+from nodeflow_text.outlines import text_shapes
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,11 @@ def merged(config: ClipTextConfig, patches: Sequence[TextPatch]) -> Iterator[Mer
     if not patches:
         yield None
         return
-    module = _outline(config)
     merge = Merge()
     with ExitStack() as stack:
         for own in patches:
             file = _file(own.patch.checkpoint(), own.patch.strength)
-            adapter = file.fit(text_stems(module, own.number), _shapes(module), partial(for_text, number=own.number))
+            adapter = file.fit(*_known(config, own.number), partial(for_text, number=own.number))
             merge.add(adapter, file, stack.enter_context(file.checkpoint.reading()))
         yield merge
 
@@ -74,24 +75,20 @@ def fitted(config: ClipTextConfig, own: TextPatch) -> Adapter:
     Raises:
         ModelError: it does not fit.
     """
-    module = _outline(config)
+    file = _file(own.patch.checkpoint())
     try:
-        return _file(own.patch.checkpoint()).fit(
-            text_stems(module, own.number), _shapes(module), partial(for_text, number=own.number)
-        )
+        return file.fit(*_known(config, own.number), partial(for_text, number=own.number))
     except ValueError as error:
         raise ModelError(f"{error}\n    name an adapter that was trained for this model") from error
 
 
 def _file(found: Checkpoint, strength: float = 1.0) -> File:
     files = {name: entry.file for name, entry in found.tensors.items()}
-    return File(published.Checkpoint(found.path, files, found.shapes), found.metadata, strength)
+    settings = settings_of(found.metadata, found.config)
+    return File(published.Checkpoint(found.path, files, found.shapes), settings, strength)
 
 
-def _outline(config: ClipTextConfig) -> ClipTextTower:
-    with WithoutMemory():
-        return ClipTextTower(config)
-
-
-def _shapes(module: ClipTextTower) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
+@lru_cache(maxsize=4)  # each adapter asks, when it is chosen and when it is read
+def _known(config: ClipTextConfig, number: int) -> tuple[Stems, Mapping[str, Shape]]:
+    """What adapters may call the modules of the text encoder of that number, and the shapes of its tensors."""
+    return text_stems(config, number), text_shapes(config)

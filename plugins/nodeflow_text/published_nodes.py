@@ -4,8 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nodeflow import QUIET, Context, TextEncoder, Ui, checkpoint_identity, file_identity, find_checkpoint, node
+from nodeflow import (
+    QUIET,
+    Checkpoint,
+    Context,
+    ModelError,
+    TextEmbedding,
+    TextEncoder,
+    Ui,
+    checkpoint_identity,
+    expecting,
+    file_identity,
+    find_checkpoint,
+    node,
+)
 from nodeflow_text.chunks import Emphasis, Syntax
+from nodeflow_text.nodes import Prompt
 from nodeflow_text.published_recipes import (
     ClipEncoder,
     JoinedEncoders,
@@ -16,21 +30,31 @@ from nodeflow_text.published_recipes import (
 from nodeflow_text.vocabulary_recipes import Kind, VocabularyFiles
 
 Number = Annotated[int, Field(ge=1, le=3)]
+Asked = Literal["auto", "quick_gelu", "gelu"]
 
 
-def _identity(kind: Kind, model: str, tokenizer: str, number: int) -> str:
-    checkpoint = find_checkpoint(model, part=part_of(number))
+def _identity(kind: Kind, checkpoint: Checkpoint, tokenizer: str) -> str:
     index = checkpoint.path.parent / "model_index.json"
     said = file_identity(index) if checkpoint.path.is_dir() and index.is_file() else ""
     return f"{checkpoint_identity(checkpoint)} {VocabularyFiles.named(kind, tokenizer, checkpoint.path).digest} {said}"
 
 
-def _clip_identity(model: str, tokenizer: str, number: int) -> str:
-    return _identity("clip", model, tokenizer, number)
+def _clip_identity(model: str, tokenizer: str, number: int, activation: Asked) -> str:
+    checkpoint = find_checkpoint(model, part=part_of(number))
+    try:
+        return _identity("clip", checkpoint, tokenizer)
+    except ModelError:
+        load_clip(model, tokenizer, number, activation=activation)  # what holds no CLIP needs no vocabulary
+        raise
 
 
 def _t5_identity(model: str, tokenizer: str, number: int) -> str:
-    return _identity("t5", model, tokenizer, number)
+    checkpoint = find_checkpoint(model, part=part_of(number))
+    try:
+        return _identity("t5", checkpoint, tokenizer)
+    except ModelError:
+        load_t5(model, tokenizer, number)
+        raise
 
 
 @node(category="text", title="Load CLIP", identity=_clip_identity)
@@ -42,7 +66,7 @@ def load_clip(
     norm: bool | None = None,
     syntax: Syntax = "weighted",
     emphasis: Emphasis = "mean",
-    activation: Literal["auto", "quick_gelu", "gelu"] = "auto",
+    activation: Asked = "auto",
     precision: Precision = "fp32",
     *,
     ctx: Context = QUIET,
@@ -66,10 +90,11 @@ def load_clip(
             do not tell: its own models of OpenAI's sizes need gelu.
         precision: of its weights.
     """
-    return ClipEncoder.named(
-        model, tokenizer, number, skip=skip, norm=norm, activation=None if activation == "auto" else activation,
-        syntax=syntax, emphasis=emphasis, precision=precision, ctx=ctx,
-    )  # fmt: skip
+    with expecting(find_checkpoint(model, ctx, part_of(number)), "clip", "checkpoint"):
+        return ClipEncoder.named(
+            model, tokenizer, number, skip=skip, norm=norm, activation=None if activation == "auto" else activation,
+            syntax=syntax, emphasis=emphasis, precision=precision, ctx=ctx,
+        )  # fmt: skip
 
 
 @node(category="text", title="Load T5", identity=_t5_identity)
@@ -97,9 +122,10 @@ def load_t5(
         emphasis: what weights do; see text.load_clip.
         precision: of its weights. fp16 is safe: sums are kept in fp32.
     """
-    return T5TextEncoder.named(
-        model, tokenizer, number, length, syntax=syntax, emphasis=emphasis, precision=precision, ctx=ctx
-    )
+    with expecting(find_checkpoint(model, ctx, part_of(number)), "t5"):
+        return T5TextEncoder.named(
+            model, tokenizer, number, length, syntax=syntax, emphasis=emphasis, precision=precision, ctx=ctx
+        )
 
 
 @node(category="text", title="Join text encoders")
@@ -113,4 +139,26 @@ def join_encoders(first: TextEncoder, second: TextEncoder) -> TextEncoder:
     return JoinedEncoders(first, second)
 
 
-PUBLISHED_NODES = (load_clip, load_t5, join_encoders)
+@node(category="text", title="Encode two texts")
+def encode_pair(
+    encoder: TextEncoder, prompt: Prompt = "", second: Prompt = "", *, ctx: Context = QUIET
+) -> TextEmbedding:
+    """Turn two texts into what a denoiser with two text encoders reads, such as Stable Diffusion XL.
+
+    text.encode gives both encoders the same text.
+
+    Args:
+        encoder: two, joined: of a whole Stable Diffusion XL, or by text.join_encoders.
+        prompt: what the first encoder reads.
+        second: what the second encoder reads, which also gives the vector that stands for the whole prompt.
+    """
+    if not isinstance(encoder, JoinedEncoders):
+        raise ValueError("this encoder reads one text\n    encode it by text.encode, or join two (text.join_encoders)")
+    unread = [*ctx.load(encoder.first).unread(prompt), *ctx.load(encoder.second).unread(second)]
+    if unread:
+        ctx.say(f"not read: {', '.join(dict.fromkeys(unread))}")
+    found: TextEmbedding = ctx.load(encoder).pair([prompt], [second])
+    return found
+
+
+PUBLISHED_NODES = (load_clip, load_t5, join_encoders, encode_pair)

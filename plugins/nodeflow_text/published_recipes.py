@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from nodeflow_nn import published
 from nodeflow_nn.placing import WithoutMemory
-from torch import nn
+from nodeflow_nn.soundness import unloaded
+from torch import Tensor, nn
 
 from nodeflow import (
     QUIET,
@@ -29,6 +31,7 @@ from nodeflow_text.chunks import Emphasis, Syntax
 from nodeflow_text.clip import Activation, ClipTextConfig, ClipTextTower
 from nodeflow_text.encoding import ClipWords, PairedWords, T5Words
 from nodeflow_text.inversions import learnt
+from nodeflow_text.outlines import t5_shapes, text_shapes
 from nodeflow_text.patch_recipes import Inversion, TextPatch, merged
 from nodeflow_text.t5 import T5Config, T5Encoder
 from nodeflow_text.vocabularies import Vocabulary
@@ -41,14 +44,37 @@ PIPELINE = "model_index.json"
 
 
 class LoadedWords:
-    """An encoder as nodes call it. space: what its texts share with the denoisers that read them; "" if not known."""
+    """An encoder as nodes call it. space: what its texts share with the denoisers that read them; "" if not known.
+    scale: by which a CLIP multiplies the cosines of texts and pictures before it weighs texts against each other.
+    """
 
-    def __init__(self, encoder: ClipWords | T5Words | PairedWords, space: str = "") -> None:
-        self.encoder, self.space = encoder, space
+    def __init__(
+        self, encoder: ClipWords | T5Words | PairedWords, space: str = "", scale: float = clip_names.SCALE
+    ) -> None:
+        self.encoder, self.space, self.scale = encoder, space, scale
 
     def __call__(self, texts: Sequence[str]) -> TextEmbedding:
         """One embedding of all texts."""
         return TextEmbedding(*self.encoder.words(texts), self.space)
+
+    def pair(self, texts: Sequence[str], others: Sequence[str]) -> TextEmbedding:
+        """One embedding of texts of which the second of two joined encoders reads others, as many."""
+        assert isinstance(self.encoder, PairedWords)
+        return TextEmbedding(*self.encoder.words(texts, others), self.space)
+
+    def vectors(self, texts: Sequence[str]) -> Tensor:
+        """Texts as vectors [B, D] of the space that a CLIP shares with its vision tower, not normalised.
+
+        Raises:
+            ValueError: the encoder has no projection into that space.
+        """
+        found = self.encoder.words(texts) if getattr(self.encoder, "projected", False) else None
+        if found is None or found.pooled is None:
+            raise ValueError(
+                "this text encoder does not reach the space of pictures: it is no CLIP, or comes without its "
+                "projection, as in Stable Diffusion 1\n    load the text tower of a whole CLIP (text.load_clip)"
+            )
+        return found.pooled
 
     def unread(self, text: str) -> list[str]:
         """The words of a text that make no difference."""
@@ -114,22 +140,23 @@ def read(
     try:
         return published.filled(make, sources, theirs, device, dtype, merge)
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{checkpoint.path} cannot be loaded: {error}\n    fetch it again") from error
+        raise ModelError(unloaded(checkpoint.path, error)) from error
 
 
 def judged(
-    checkpoint: Checkpoint, make: Callable[[], nn.Module], sources: published.Sources, owns: Callable[[str], bool]
+    checkpoint: Checkpoint,
+    outline: Callable[[], Mapping[str, published.Shape]],
+    sources: published.Sources,
+    owns: Callable[[str], bool],
 ) -> int:
     """Refuses a checkpoint whose tensors are not exactly those of the module; its bytes as float32."""
     try:
-        with WithoutMemory():
-            module = make()
+        wanted = outline()
     except (ValueError, ZeroDivisionError) as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
-    faults = published.faults(module, sources, checkpoint.shapes, owns)
-    if faults:
+    if faults := published.faults(wanted, sources, checkpoint.shapes, owns, checkpoint.dtypes):
         raise ModelError(f"{checkpoint.path}: {published.told(faults)}\n    fetch it again, or name another file")
-    return sum(4 * value.numel() for value in module.state_dict().values())
+    return 4 * sum(map(math.prod, wanted.values()))
 
 
 @dataclass(frozen=True)
@@ -175,7 +202,7 @@ class ClipEncoder(PublishedEncoder):
         """
         checkpoint = find_checkpoint(name, ctx, part_of(number))
         tower, config = _text_tower(checkpoint, number, activation)
-        count = judged(checkpoint, lambda: ClipTextTower(config), tower.sources(config.depth), tower.owns)
+        count = judged(checkpoint, lambda: text_shapes(config), tower.sources(config.depth), tower.owns)
         pad = 0 if tower.home.layout == "openai" else None
         vocabulary = VocabularyFiles.named("clip", tokenizer, checkpoint.path, pad, ctx)
         usual = clip_names.reading_of(tower, _pipeline(checkpoint, ctx))
@@ -211,7 +238,8 @@ class ClipEncoder(PublishedEncoder):
             vectors = {own.word: own.vectors(device) for own in self.inversions}
             module, vocabulary = learnt(module, vocabulary, vectors)
         words = ClipWords(module, vocabulary, self.skip, self.norm, self.syntax, self.emphasis)
-        return LoadedWords(words, clip_names.space_of(config.width))
+        scale = clip_names.SCALE if device is None else _scale(self.checkpoint(), tower)
+        return LoadedWords(words, clip_names.space_of(config.width), scale)
 
 
 def _text_tower(
@@ -230,6 +258,16 @@ def _text_tower(
         return tower, clip_names.text_config(tower, checkpoint.shapes, config)
     except ValueError as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
+
+
+def _scale(checkpoint: Checkpoint, tower: clip_names.Tower) -> float:
+    """What stands beside the tower, or else what all published models were trained to."""
+    name = clip_names.scale_name(tower.home)
+    if checkpoint.shapes.get(name) not in ((), (1,)):
+        return clip_names.SCALE
+    theirs = published.Checkpoint(checkpoint.path, {name: checkpoint.tensors[name].file}, {name: ()})
+    with theirs.reading() as get:
+        return float(get(name).float().exp())
 
 
 def no_tower(checkpoint: Checkpoint, kind: str) -> str:
@@ -264,7 +302,7 @@ class T5TextEncoder(PublishedEncoder):
         checkpoint = find_checkpoint(name, ctx, part_of(number))
         prefix, config = _t5(checkpoint)
         sources = t5_names.sources(config, prefix, checkpoint.shapes)
-        count = judged(checkpoint, lambda: T5Encoder(config), sources, lambda key: t5_names.owns(prefix, key))
+        count = judged(checkpoint, lambda: t5_shapes(config), sources, lambda key: t5_names.owns(prefix, key))
         vocabulary = VocabularyFiles.named("t5", tokenizer, checkpoint.path, None, ctx)
         digest = checkpoint_identity(checkpoint)
         return cls(name, digest, count, part_of(number), number, vocabulary, length, **options)

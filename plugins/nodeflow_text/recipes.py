@@ -9,7 +9,18 @@ import torch
 from nodeflow_nn.checkpoints import build, describe, lay_out
 from nodeflow_nn.weights import from_config
 
-from nodeflow import QUIET, Context, FileModel, ModelError, TextEmbedding, TextEncoder, file_identity, find_weights
+from nodeflow import (
+    QUIET,
+    Context,
+    FileModel,
+    ModelError,
+    TextEmbedding,
+    TextEncoder,
+    expecting,
+    file_identity,
+    find_checkpoint,
+    find_weights,
+)
 from nodeflow_text import encoder
 
 BUILDERS = {"text_encoder": from_config(encoder.TextEncoder, encoder.TextEncoderConfig)}
@@ -34,7 +45,8 @@ class WordEncoder(TextEncoder, FileModel):
             PermissionError: `ctx` may not read it.
         """
         path = find_weights(name, ctx)
-        found = describe(path, BUILDERS, ModelError)
+        with expecting(find_checkpoint(name, ctx), "nodeflow text_encoder"):
+            found = describe(path, BUILDERS, ModelError)
         header = found.header
         return cls(name, file_identity(path), found.bytes, int(header.config["length"]), header.text_space)
 

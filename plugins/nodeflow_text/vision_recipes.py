@@ -2,51 +2,140 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from nodeflow_nn.placing import WithoutMemory
-from torch import nn
+from nodeflow_nn.published import Shape, Sources, outlined
+from torch import Tensor, nn
 
-from nodeflow import QUIET, Checkpoint, CheckpointModel, Context, ModelError, checkpoint_identity, find_checkpoint
-from nodeflow_text import clip_names
-from nodeflow_text.clip import Activation, ClipVisionConfig, ClipVisionTower
-from nodeflow_text.published_recipes import judged, no_tower, read
+from nodeflow import (
+    QUIET,
+    Checkpoint,
+    CheckpointModel,
+    Context,
+    ImageEmbedding,
+    ImageEncoder,
+    ModelError,
+    checkpoint_identity,
+    find_checkpoint,
+)
+from nodeflow_text import clip_names, clip_resnet_names
+from nodeflow_text.clip import Activation, ClipVisionTower
+from nodeflow_text.clip_pictures import DEVIATION, MEAN, prepared
+from nodeflow_text.clip_resnet import ClipResNetTower
+from nodeflow_text.outlines import vision_shapes
+from nodeflow_text.published_recipes import DTYPES, Precision, judged, no_tower, read
+
+PART = "image_encoder"
+SETTINGS = ("preprocessor_config.json", "processor_config.json", "open_clip_config.json")
+"""Of transformers, to its version 4 and from then on, and of open_clip: what colours are normalised by."""
+Colours = tuple[float, float, float]
+
+
+class LoadedVision:
+    """A tower as nodes call it."""
+
+    def __init__(self, module: Any, mean: Colours, deviation: Colours) -> None:
+        self.module, self.mean, self.deviation = module, mean, deviation
+
+    def __call__(self, pixels: Tensor) -> ImageEmbedding:
+        """Pictures [B, 3, H, W] in 0..1, of any size -> vectors of the space of texts, as the tower gives them."""
+        given = prepared(pixels.float(), self.module.config.side, self.mean, self.deviation)
+        found = self.module(given.to(next(self.module.parameters()).dtype))
+        return ImageEmbedding((found.pooled if found.projected is None else found.projected).float())
 
 
 @dataclass(frozen=True)
-class ClipVisionModel(CheckpointModel):
-    """The vision tower of a CLIP; loads to the module."""
+class ClipVisionModel(ImageEncoder, CheckpointModel):
+    """The vision tower of a CLIP, a transformer or a ResNet. mean, deviation: by which colours are normalised."""
 
     activation: Activation | None = None
+    precision: Precision = "fp32"
+    mean: Colours = MEAN
+    deviation: Colours = DEVIATION
 
     @classmethod
-    def named(cls, name: str, activation: Activation | None = None, ctx: Context = QUIET) -> ClipVisionModel:
+    def named(
+        cls,
+        name: str,
+        activation: Activation | None = None,
+        precision: Precision = "fp32",
+        ctx: Context = QUIET,
+    ) -> ClipVisionModel:
         """The vision tower in the checkpoint of that name; failures as `ClipEncoder.named`."""
-        checkpoint = find_checkpoint(name, ctx, "image_encoder")
-        tower, config = _vision_tower(checkpoint, activation)
-        count = judged(checkpoint, lambda: ClipVisionTower(config), tower.sources(config.depth), tower.owns)
-        return cls(name, checkpoint_identity(checkpoint), count, "image_encoder", activation)
+        checkpoint = find_checkpoint(name, ctx, PART)
+        _, shapes, sources, owns = _tower(checkpoint, activation)
+        count = judged(checkpoint, shapes, sources, owns)
+        mean, deviation = _colours([ctx.read(file) for file in said_of_pictures(checkpoint.path)])
+        return cls(name, checkpoint_identity(checkpoint), count, PART, activation, precision, mean, deviation)
 
-    def build(self, device: torch.device | str) -> nn.Module:
-        """The module."""
+    @property
+    def size(self) -> int:
+        """Bytes on a device."""
+        return self.bytes * DTYPES[self.precision].itemsize // 4
+
+    def build(self, device: torch.device | str) -> LoadedVision:
+        """`(pixels) -> ImageEmbedding`."""
         checkpoint = self.checkpoint()
-        tower, config = _vision_tower(checkpoint, self.activation)
-        return read(checkpoint, lambda: ClipVisionTower(config), tower.sources(config.depth), device)
+        make, _, sources, _ = _tower(checkpoint, self.activation)
+        module = read(checkpoint, make, sources, device, DTYPES[self.precision])
+        return LoadedVision(module, self.mean, self.deviation)
 
-    def lay_out(self) -> nn.Module:
+    def lay_out(self) -> LoadedVision:
         """The same without weights."""
-        _, config = _vision_tower(self.checkpoint(), self.activation)
+        make, _, _, _ = _tower(self.checkpoint(), self.activation)
         with WithoutMemory():
-            return ClipVisionTower(config).eval().requires_grad_(False)
+            module = make()
+        module = module.eval().requires_grad_(False).to(DTYPES[self.precision])
+        return LoadedVision(module, self.mean, self.deviation)
 
 
-def _vision_tower(checkpoint: Checkpoint, activation: Activation | None) -> tuple[clip_names.Tower, ClipVisionConfig]:
-    found = clip_names.towers(checkpoint.shapes, "vision")
-    if not found:
-        raise ModelError(no_tower(checkpoint, "vision"))
+def said_of_pictures(path: Path) -> tuple[Path, ...]:
+    """The files in a model's folder, or beside its file, that say how its pictures are prepared."""
+    home = path if path.is_dir() else path.parent
+    pipeline = home.parent if home.name == PART else home
+    files = (folder / name for folder in (home, pipeline / "feature_extractor") for name in SETTINGS)
+    return tuple(file for file in files if file.is_file())
+
+
+def _colours(files: list[Path]) -> tuple[Colours, Colours]:
+    """Mean and deviation that the first file with any says; those of nearly all models if none does."""
+    for file in files:
+        try:
+            said = json.loads(file.read_bytes()[:65536])
+            said = said.get("preprocess_cfg", said.get("image_processor", said))
+            found = [said.get(f"image_{name}", said.get(name)) for name in ("mean", "std")]
+            if found != [None, None]:
+                mean, deviation = ((float(r), float(g), float(b)) for r, g, b in found)
+                if min(deviation) > 0:
+                    return mean, deviation
+                raise ValueError(f"a standard deviation is {min(deviation)}")
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ModelError(f"{file} does not say how colours are normalised: {error}\n    fetch it again") from error
+    return MEAN, DEVIATION
+
+
+def _tower(
+    checkpoint: Checkpoint, activation: Activation | None
+) -> tuple[Callable[[], nn.Module], Callable[[], Mapping[str, Shape]], Sources, Callable[[str], bool]]:
+    """What makes the tower, and its shapes; where its tensors come from, and which of the checkpoint's are its own."""
+    found, resnet = clip_names.towers(checkpoint.shapes, "vision"), clip_resnet_names.find(checkpoint.shapes)
     told = dict(checkpoint.config) | ({"hidden_act": activation, "vision_config": None} if activation else {})
     try:
-        return found[0], clip_names.vision_config(found[0], checkpoint.shapes, told)
+        if found:
+            config = clip_names.vision_config(found[0], checkpoint.shapes, told)
+            shapes = partial(vision_shapes, config)
+            return partial(ClipVisionTower, config), shapes, found[0].sources(config.depth), found[0].owns
+        if resnet is not None:
+            other = clip_resnet_names.config_of(resnet, checkpoint.shapes)
+            make = partial(ClipResNetTower, other)
+            return make, partial(outlined, make), resnet.sources(other), resnet.owns
     except ValueError as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
+    raise ModelError(no_tower(checkpoint, "vision"))

@@ -99,7 +99,19 @@ def t5_vocabulary(folder: Path, *, failure: Failure = ValueError) -> Vocabulary:
         raise failure(f"{folder / 'spiece.model'} cannot be read: {error}\n    fetch it again") from error
     if pieces.pad_id() < 0 or pieces.eos_id() < 0:
         raise failure(f"{folder / 'spiece.model'} has no </s> and <pad>\n    name the folder of a T5 tokenizer")
-    return Vocabulary(pieces.encode, pieces.decode, pieces.get_piece_size(), None, pieces.eos_id(), pieces.pad_id())
+    return Vocabulary(
+        lambda text: pieces.encode(whole(text)),
+        pieces.decode,
+        pieces.get_piece_size(),
+        None,
+        pieces.eos_id(),
+        pieces.pad_id(),
+    )
+
+
+def whole(text: str) -> str:
+    """A text with U+FFFD for each lone surrogate, half a character, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def installed_clip() -> Path | None:
@@ -123,7 +135,7 @@ def _absent(folder: Path, kind: str, kinds: tuple[tuple[str, ...], ...]) -> str:
 
 def _vocabulary(tokenizer: Tokenizer, begin: int | None, end: int, pad: int) -> Vocabulary:
     def ids(text: str) -> list[int]:
-        found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        found: list[int] = tokenizer.encode(whole(text), add_special_tokens=False).ids
         return found
 
     def spell(numbers: list[int]) -> str:
@@ -201,7 +213,7 @@ def _json(path: Path, failure: Failure) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise failure(f"{path} cannot be read as JSON: {error}\n    fetch it again") from error
     if not isinstance(found, dict):
-        raise failure(f"{path} holds a {type(found).__name__}, but expected an object\n    fetch it again")
+        raise failure(f"{path} is no JSON object\n    fetch it again")
     return found
 
 

@@ -46,6 +46,10 @@ def last(said: Any) -> Any:
         (["graph.json", "--seed", "x"], "expected a whole number"),
         (["graph.json", "--until", "nobody"], 'there is no node "nobody"'),
         (["graph.json", "--out", "graph.json/out"], "cannot write to"),
+        (["graph.json", "--out", "graph.json"], "--out graph.json: this is a file, but files are written to a folder"),
+        (["graph.json", "--out", "link"], "--out link: this is a link that leads nowhere"),
+        (["graph.json", "--out", os.devnull], f"--out {os.devnull}: this is a device, but"),
+        (["graph.json", "--vram", "6"], "--vram 6: 6 of which unit?"),
         (["graph.json", "--device", "cuda:99"], 'there is no device "cuda:99" here'),
         (["graph.json", "--nonsense"], "no such option"),
         ([], "missing argument"),
@@ -55,6 +59,7 @@ def test_a_refused_run_ends_in_a_line_that_says_so(
     nodeflow: Call, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     made(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     said = nodeflow("run", "--json", *arguments)
 
     assert (2, "refused", 2) == (said.code, last(said)["event"], last(said)["exit"])

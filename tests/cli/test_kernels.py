@@ -1,6 +1,7 @@
 """`nodeflow kernels`: what was chosen, read from the disk; torch is not imported for it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,3 +81,15 @@ def test_torch_is_not_imported() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert 0 == done.returncode, done.stderr
     assert "choices" in json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_among_the_choices_is_not_waited_for(folder: Path, nodeflow: Call) -> None:
+    Choices(folder).put(KEY, CHOICE)
+    os.mkfifo(folder / "geglu-pipe.json")
+    (folder / "geglu-circle.json").symlink_to(folder / "geglu-circle.json")
+    said = nodeflow("kernels")
+    assert 0 == said.code
+    assert "triton 1024" in said.out
+    assert f"{folder / 'geglu-pipe.json'} is passed over: it is a pipe, not a file\n" in said.err
+    assert f"{folder / 'geglu-circle.json'} is passed over: Too many levels of symbolic links\n" in said.err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nodeflow import find_weights
+from nodeflow import find_weights, open_catalog
 from nodeflow.checkpoints import Checkpoint
 from nodeflow.headers import Entry
-from nodeflow.kinds import kind_of
+from nodeflow.kinds import KINDS as ROWS
+from nodeflow.kinds import OPENERS, kind_of
 
 Call = Callable[..., Any]
 LDM = "model.diffusion_model."
@@ -61,6 +63,13 @@ def test_kinds_are_told_by_names_and_shapes(kind: str) -> None:
     assert kind == kind_of(Checkpoint(Path(), tensors, {}, {}, ()))
 
 
+def test_what_opens_a_kind_is_a_node() -> None:
+    known = {spec.id for spec in open_catalog()}
+    for words, opener in OPENERS:
+        assert any(words in row.kind for row in ROWS) or words.startswith(("pipeline", "nodeflow"))
+        assert set(re.findall(r"\w+\.\w+", opener)) <= known
+
+
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NODEFLOW_MODELS", str(tmp_path / "models"))
@@ -89,6 +98,8 @@ def test_what_is_there_and_what_is_wrong_with_it(nodeflow: Call, models: Path) -
     assert "its tensors take 4 bytes, but 3 are there" in said.err
     assert "vae/old.ckpt: " in said.err
     assert "is a pickled checkpoint" in said.err
+    save_file({"w": torch.zeros(2)}, models / "vae" / "old.safetensors")
+    assert "vae/old.ckpt" not in nodeflow("models").err  # it was converted
     (found,) = nodeflow("models", "--json", "good").json
     assert ("vae/good.safetensors", "vae", 4, "fp16", "") == tuple(
         found[name] for name in ("name", "kind", "bytes", "dtype", "error")
@@ -106,10 +117,44 @@ def test_an_empty_list_says_where_models_belong(nodeflow: Call, models: Path, mo
     assert f"no models; put them into one of\n    {models}" in said.err
 
 
-def test_links_that_lead_out_are_told(nodeflow: Call, models: Path, tmp_path: Path) -> None:
+def test_links_that_lead_out_are_told(
+    nodeflow: Call, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     save_file({"w": torch.zeros(1)}, tmp_path / "secret.safetensors")
     (models / "vae" / "link.safetensors").symlink_to(tmp_path / "secret.safetensors")
     assert "vae/link.safetensors: a link that leads out of the model folders" in nodeflow("models").err
+
+
+def test_the_working_directory_is_listed_by_the_names_that_graphs_use(
+    nodeflow: Call, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({name: torch.zeros(1, 1, 1, 1) for name in KINDS["vae"]}, models / "vae" / "far.safetensors")
+    (tmp_path / "mine").mkdir()
+    save_file({name: torch.zeros(1, 1, 1, 1) for name in KINDS["vae"]}, tmp_path / "mine" / "near.safetensors")
+    (tmp_path / "mine" / "notes.bin").write_bytes(b"no model")
+    monkeypatch.chdir(tmp_path)  # which holds the model folder as well
+    names = [line["name"] for line in nodeflow("models", "--json", "vae").json if ":" not in line["name"]]
+    assert ["mine/near.safetensors", "vae/far.safetensors"] == names
+    assert tmp_path / "mine" / "near.safetensors" == find_weights("mine/near.safetensors")
+    assert "notes" not in nodeflow("models").err
+    monkeypatch.setattr("nodeflow.places.MOST", 6)
+    said = nodeflow("models")
+    assert "vae/far.safetensors" in said.out
+    assert "more than 6 files, not all of which were looked at\n    start nodeflow in a smaller folder" in said.err
+
+
+def test_odd_names_stay_in_their_line(nodeflow: Call, models: Path) -> None:
+    save_file({name: torch.zeros(1, 1, 1, 1) for name in KINDS["vae"]}, models / "vae" / "a\n\x1b[1mb\tc.safetensors")
+    os.link(models / "vae" / "a\n\x1b[1mb\tc.safetensors", os.fsencode(models / "vae") + b"/\xff.safetensors")
+    (models / "vae" / "cut\noff.safetensors").write_bytes(b"1")
+    said = nodeflow("models")
+    lines = [line.split("  ")[0] for line in said.out.splitlines() if line.startswith("vae/")]
+    assert [r"vae/a\n\x1b[1mb\tc.safetensors", r"vae/\udcff.safetensors"] == lines
+    assert rf"vae/cut\noff.safetensors: {models}/vae/cut\noff.safetensors is cut off" in said.err
+    names = [line["name"] for line in nodeflow("models", "--json", "vae").json]
+    assert ["vae/a\n\x1b[1mb\tc.safetensors", "vae/cut\noff.safetensors", "vae/\udcff.safetensors"] == names
 
 
 def test_pipes_are_lines(nodeflow: Call, models: Path) -> None:
@@ -128,7 +173,7 @@ def test_links_to_themselves_are_lines(nodeflow: Call, models: Path) -> None:
     assert 0 == said.code
     assert "vae/good.safetensors" in said.out
     assert "vae/loop.safetensors: " in said.err
-    assert "cannot be opened: Too many levels of symbolic links" in said.err
+    assert "loop.safetensors is a link that leads to itself\n    remove the link" in said.err
 
 
 def test_a_folder_that_may_not_be_read_is_a_line(

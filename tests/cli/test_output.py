@@ -1,6 +1,7 @@
 """How figures, tables and texts look."""
 
 import io
+import json
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -67,6 +68,22 @@ def test_colours_are_for_terminals_that_want_them(terminal: io.StringIO, monkeyp
         output.say(output.bold("b") + "\x1b[2J")
 
     assert "\x1b[1mb\x1b[0m\\x1b[2J\n" == terminal.getvalue()
+
+
+def test_marks_that_turn_letters_about_are_spelled_out(terminal: io.StringIO) -> None:
+    with redirect_stdout(terminal):
+        output.say("a\u202egnp.exe \u2066ä\u2069")
+
+    assert "a\\u202egnp.exe \\u2066ä\\u2069\n" == terminal.getvalue()
+
+
+@pytest.mark.parametrize("sign", [chr(code) for code in (*range(0x20), 0x7F, 0x85, 0x9B, 0x202E, 0x2066)])
+def test_json_is_still_json_when_its_controls_are_spelled_out(capsys: Any, sign: str) -> None:
+    output.say(output.json_text({"prompt": f"a{sign}b"}))
+
+    said = capsys.readouterr().out
+    assert {"prompt": f"a{sign}b"} == json.loads(said)
+    assert sign == "\n" or sign not in said
 
 
 def test_json_has_no_halves_of_letters() -> None:

@@ -66,12 +66,32 @@ def test_a_text_encoder_of_another_denoiser_is_told(nodeflow: Call, tmp_path: Pa
     said = nodeflow("plan", graph(tmp_path, nodes, outputs=["bound"]), "--device", "cpu")
 
     assert 2 == said.code
+    assert ["net", "words", "text", "bound"] == [line.split()[0] for line in said.out.splitlines()[1:5]]
+    assert said.out.splitlines()[4].endswith("wrong: told below")
     told = said.err.splitlines()
     assert told[0].endswith(
         'node "bound", input "embedding": embedding: expected a text of the encoder "text_unet", '
         'with which the denoiser was trained, but got one of "text"'
     )
     assert '    encode it by "text_unet", or load the denoiser that was trained with "text"' == told[1]
+
+
+def test_what_a_fault_lets_nobody_judge_has_its_line_with_the_reason(nodeflow: Call, tmp_path: Path) -> None:
+    nodes = {
+        "model": {"type": "diffusion.load"},
+        "how": {"type": "diffusion.execution", "inputs": {"denoiser": {"$from": "model"}, "precision": "fp16"}},
+        "empty": {"type": "diffusion.empty", "inputs": {"denoiser": {"$from": "how"}}},
+    }
+    said = nodeflow("plan", graph(tmp_path, nodes, outputs=["empty"]), "--device", "cpu")
+
+    assert 2 == said.code
+    assert [True, True] == [
+        line.endswith(end)
+        for line, end in zip(said.out.splitlines()[2:4], ("wrong: told below", 'not judged: needs "how"'), strict=True)
+    ]
+    assert said.err.startswith('g.json: node "how", input "precision": fp16 on a CPU is slower than fp32')
+    told = nodeflow("plan", "--json", "g.json", "--device", "cpu").json["nodes"]
+    assert [(False, ""), (True, ""), (False, 'needs "how"')] == [(node["faulty"], node["unjudged"]) for node in told]
 
 
 def test_pictures_of_different_sizes_are_told_at_once(nodeflow: Call, tmp_path: Path) -> None:
@@ -246,6 +266,11 @@ def test_two_thousand_nodes_are_planned(nodeflow: Call, tmp_path: Path) -> None:
         (["tiny.json", "--vram", "much"], "--vram much: expected a size"),
         (["tiny.json", "--until", "pant"], 'there is no node "pant"'),
         (["tiny.json", "--device", "cuda:7"], 'there is no device "cuda:7" here'),
+        (
+            ["tiny.json", "--device", "cuda:0,cuda:1"],
+            "--device cuda:0,cuda:1: a plan is for one device\n    name the one",
+        ),
+        (["tiny.json", "--vram", "6"], '--vram 6: 6 of which unit?\n    did you mean "6GB"?'),
         (["absent.json"], "there is no such file"),
     ],
 )

@@ -116,6 +116,28 @@ def test_a_second_ctrl_c_ends_a_node_that_does_not_listen(start: Start, tmp_path
     assert "Traceback" not in err
 
 
+def state(process: int) -> str:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the states of processes are read in /proc")
+def test_ctrl_z_halts_the_worker_as_well_and_it_goes_on(start: Start, tmp_path: Path) -> None:
+    child = start("run", napping(tmp_path), "--json", "--no-cache", "--device", "cpu")
+    assert child.stdout is not None
+    while json.loads(child.stdout.readline())["event"] != "stepped":
+        pass
+    (worker,) = children(child.pid)
+    for number, halted in ((signal.SIGTSTP, True), (signal.SIGCONT, False)):
+        child.send_signal(number)
+        deadline = time.monotonic() + 20
+        while (state(child.pid) == "T", state(worker) == "T") != (halted, halted):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=20)
+    assert 130 == child.returncode
+
+
 LOG_IN = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 COLUMNS = 80
 

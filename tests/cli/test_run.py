@@ -1,6 +1,7 @@
 """`nodeflow run`: what is set, what is printed, what fails, and with which code."""
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from nodeflow.carried import GRAPH_AT_MOST, SIGNATURE, open_graph
 from nodeflow.catalog import Catalog
-from nodeflow.cli.opening import GRAPH_AT_MOST, SIGNATURE, name_for, open_graph, value_of, with_seed, with_settings
+from nodeflow.cli.opening import name_for, value_of, with_seed, with_settings
 from nodeflow.document import parse, write
 from nodeflow.errors import GraphError
 from nodeflow.nodes import Seed, node, spec_of
@@ -125,6 +127,19 @@ def test_an_unknown_node_to_run_until_gets_the_nearest(nodeflow: Call, tmp_path:
     assert (2, True) == (said.code, 'did you mean "first"?' in said.err)
 
 
+def test_outputs_that_are_left_out_are_said_with_the_reason(nodeflow: Call, tmp_path: Path) -> None:
+    first, second = ({"type": "ill.echo", "inputs": {"number": number}} for number in (1, 2))
+    data = {"nodeflow": 1, "outputs": {"a": "a", "b": "b"}, "nodes": {"a": first, "b": {**second, "mode": "muted"}}}
+    (tmp_path / "g.json").write_text(json.dumps(data))
+    told = nodeflow("run", "g.json", "--quiet")
+    assert (0, "a = 1\n", 'g.json: output "b" is left out: "b" is muted\n') == (told.code, told.out, told.err)
+    events = [json.loads(line) for line in nodeflow("run", "g.json", "--json").out.splitlines()]
+    assert {"b": '"b" is muted'} == events[0]["left_out"]
+    assert "ok g.json (1 node, 1 left out)\n" == nodeflow("check", "g.json").out
+    told = nodeflow("run", "g.json", "--until", "b")
+    assert (2, True) == (told.code, '--until: node "b" does not run: "b" is muted' in told.err)
+
+
 def test_a_drawn_seed_is_printed_and_used(nodeflow: Call, tmp_path: Path) -> None:
     said = nodeflow("run", graph(tmp_path), "--seed", "random", "--until", "first")
     quiet = nodeflow("run", "graph.json", "--seed", "random", "--until", "first", "--quiet")
@@ -220,6 +235,66 @@ def test_settings_reach_into_subgraphs() -> None:
     ]
     assert {"name": "12"} == document.nodes["three"].inputs
     assert {"factor": 2} == document.nodes["one"].inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "cure"),
+    [
+        ("thre.name", 'there is no node "thre" whose input "name" could be set', 'did you mean "three.name"?'),
+        ("on.factor", 'there is no node "on" whose input "factor" could be set', 'did you mean "one.factor"?'),
+        (
+            "wrong.thing",
+            'there is no node "wrong" whose input "thing" could be set',
+            "the graph's nodes are: one, two, three",
+        ),
+        ("three/x.title", '"three/x" is within the graph that "three" stands for', 'set "three.name" instead'),
+        ("thre/x.title", 'there is no node "thre/x" whose input "title" could be set', 'did you mean "three.name"?'),
+        ("three/y.title", 'there is no node "three/y" whose input "title" could be set', 'did you mean "three.name"?'),
+        (
+            "three/x.factor",
+            'there is no node "three/x" whose input "factor" could be set',
+            'of the graph that "three" stands for, parameters can be set: three.name, three.start',
+        ),
+        (
+            "one",
+            '"one" is a node, and what can be set is an input of it',
+            "name one of its inputs: one.seed, one.title, one.factor",
+        ),
+        ("factor", 'there is no parameter "factor"', 'did you mean "one.factor"?'),
+        ("quite-another", 'there is no parameter "quite-another"', "it has none; name an input as node.port"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_told_with_the_nearest_at_every_level(name: str, told: str, cure: str) -> None:
+    _, wrong = with_settings(parse(json.dumps(NESTED)), [f"{name}=1"], CATALOG, HERE, "g.json")
+
+    assert [("g.json", told, cure)] == [(problem.file, problem.message, problem.cure) for problem in wrong]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_subgraph_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "circle.json").symlink_to(tmp_path / "circle.json")
+    for name in ("pipe", "circle"):
+        nodes = {"a": {"type": f"graph:{name}.json"}}
+        _, wrong = with_settings(parse(json.dumps({"nodeflow": 1, "nodes": nodes})), ["a.x=1"], CATALOG, tmp_path)
+        assert [] == wrong  # the check of the whole graph says what is the matter with it
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("verb", ["run", "check", "plan"])
+def test_a_pipe_in_place_of_a_graph_is_told_and_not_waited_for(nodeflow: Call, tmp_path: Path, verb: str) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    said = nodeflow(verb, "pipe.json")
+
+    cure = "save what comes out of it to a file, and name that"
+    assert (2, f"pipe.json: this is a pipe, not a file\n    {cure}\n") == (said.code, said.err)
+
+
+def test_an_output_is_told_from_a_node(nodeflow: Call) -> None:
+    for verb in ("run", "plan"):
+        said = nodeflow(verb, "tiny.json", "--until", "image")
+        told = 'tiny.json: --until: "image" is an output, and no node\n    name the node that makes it: "soft"\n'
+        assert (2, told) == (said.code, said.err)
 
 
 def test_a_seed_goes_to_every_seed_that_is_not_wired() -> None:

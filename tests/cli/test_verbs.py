@@ -1,6 +1,7 @@
 """Every verb but run: what it prints, as text and as JSON, and its exit code."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def test_check_tells_faults_of_form_and_of_meaning_at_once(nodeflow: Call, tmp_p
         ("bare", None, '"type" is missing'),
         (None, None, 'parameter "p" leads to node "gone", which is not there'),
         (None, None, 'parameter "q" must be "node.port", but is a number'),
-        (None, None, '"a b" cannot be the name of a output'),
+        (None, None, '"a b" cannot be the name of an output'),
         (None, None, 'output "o" leads to node "gone", which is not there'),
         ("x", "sigma", '{"$from"'),
         ("no id", None, 'there is no node type "image.blurr"'),
@@ -211,6 +212,19 @@ def test_the_cache_is_shown_and_cleared(
     }
     assert (0, "cleared 1 result, 2.5 kB\n", "") == nodeflow("cache", "--clear")
     assert "0 results" in nodeflow("cache").out
+
+
+def test_info_says_which_model_folders_are_none(
+    nodeflow: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    named = [str(tmp_path / name) for name in ("there", "absent", "tiny.json")]
+    monkeypatch.setenv("NODEFLOW_MODELS", os.pathsep.join(named))
+    monkeypatch.setattr("nodeflow.cli.keeping._devices", lambda: ([], ""))
+    lines = nodeflow("info").out.splitlines()
+    told = [line.partition(" ")[2].strip() for line in lines if line.startswith("models")]
+
+    assert [named[0], f"{named[1]} (not there)", f"{named[2]} (a file, not a folder)"] == told[:3]
 
 
 def test_info_has_versions_devices_and_folders(nodeflow: Call, home: Path) -> None:

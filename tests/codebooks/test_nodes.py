@@ -95,5 +95,5 @@ def test_what_does_not_go_together_is_refused_by_a_sentence(autoencoder: Autoenc
 
 def test_weights_of_something_else_are_refused(weights: Path) -> None:
     save_weights(weights, maths.Autoencoder(CONFIG), "transformer", CONFIG, ABOUT)
-    with pytest.raises(ModelError, match="architecture 'transformer', but expected autoencoder"):
+    with pytest.raises(ModelError, match='is of the kind "nodeflow transformer", but expected nodeflow autoencoder'):
         load("tiny")

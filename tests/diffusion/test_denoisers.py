@@ -80,6 +80,16 @@ def test_guidance_ends_are_the_two_texts(denoiser: Denoiser, text: Text) -> None
         close(expected, QUIET.load(guide(denoiser, wanted, other, scale))(x(), 0.4, 0.6))
 
 
+def test_a_scale_that_changes_on_the_way_is_at_each_level_that_of_one_scale(denoiser: Denoiser, text: Text) -> None:
+    wanted, other = text(seed=1), text(seed=2)
+    denoise = QUIET.load(guide(denoiser, wanted, other, scales=[8.0, 2.0, 1.0]))
+    for level, scale in ((1.0, 8.0), (0.75, 5.0), (0.5, 2.0), (0.25, 1.5), (0.0, 1.0)):
+        alone = QUIET.load(guide(denoiser, wanted, other, scale))
+        assert torch.equal(alone(x(), 1 - level, level), denoise(x(), 1 - level, level)), level
+    one = QUIET.load(guide(denoiser, wanted, other, scales=[3.0]))
+    assert torch.equal(QUIET.load(guide(denoiser, wanted, other, 3.0))(x(), 0.5, 0.5), one(x(), 0.5, 0.5))
+
+
 def test_guidance_acts_between_its_noise_levels_only(denoiser: Denoiser, text: Text) -> None:
     wanted, other = text(seed=1), text(seed=2)
     denoise = QUIET.load(guide(denoiser, wanted, other, 5.0, start=0.8, stop=0.2))

@@ -1,6 +1,7 @@
 """How a network is run is part of the recipe, changes results by no more than is said, or is refused."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -10,18 +11,33 @@ from typing import Any
 import pytest
 import torch
 from nodeflow_diffusion import execution as how
-from nodeflow_diffusion.execution import Execution, fastest_precision
+from nodeflow_diffusion.execution import Execution, Unsuited, fastest_precision
 from nodeflow_diffusion.guidance import Estimates, whole
 from nodeflow_diffusion.levels import Level, flow_levels, schedule_levels
-from nodeflow_diffusion.nodes import condition, empty, execution, guide, inpaint, load
+from nodeflow_diffusion.nodes import NODES, condition, empty, execution, guide, inpaint, load
 from nodeflow_diffusion.recipes import LatentDenoiser, run_as
 from nodeflow_diffusion.samplers import ddim, ddpm, euler
 from nodeflow_diffusion.sampling_nodes import sample
 from nodeflow_diffusion.schedules import alphas_cumprod, betas
 from torch import Tensor
 
-from nodeflow import QUIET, Denoiser, Latent, LatentSpace, Mask, TextEmbedding
+from nodeflow import (
+    QUIET,
+    Catalog,
+    Denoiser,
+    Document,
+    Engine,
+    Latent,
+    LatentSpace,
+    Mask,
+    TextEmbedding,
+    build,
+)
+from nodeflow.document import NodeEntry, Wire
+from nodeflow.events import Failed
 from nodeflow.leaves import models_in
+from nodeflow.nodes import spec_of
+from nodeflow.plan.walk import Planner
 from nodeflow.storage import fetch, store
 
 Text = Callable[..., TextEmbedding]
@@ -131,18 +147,49 @@ class TestErrors:
         with pytest.raises(ValueError, match="cuda:0 has no bf16\n    choose fp16 or fp32"):
             Execution("bf16").judge("cuda:0")
 
-    @pytest.mark.parametrize(("device", "missing"), [("cpu", r"a C\+\+ compiler"), ("cuda", "Triton")])
+    @pytest.mark.parametrize(
+        ("device", "missing"),
+        [("cpu", r'a C\+\+ compiler, and there is no "g\+\+" \(CXX names another\)'), ("cuda", "Triton for a GPU")],
+    )
     def test_compiling_without_a_compiler(self, monkeypatch: pytest.MonkeyPatch, device: str, missing: str) -> None:
         monkeypatch.setattr(shutil, "which", lambda name: None)
         monkeypatch.setattr(how, "find_spec", lambda name: None)
-        with pytest.raises(ValueError, match=f"torch.compile needs {missing}.*\n    install it, or leave compile off"):
+        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.delenv("CXX", raising=False)
+        with pytest.raises(Unsuited, match=rf"torch\.compile needs {missing}\n    install it, or leave compile off"):
             Execution(compile=True).judge(device)
+
+    def test_the_compiler_that_is_named_is_the_one_that_must_be_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shutil, "which", lambda name: None if name == "absent" else f"/bin/{name}")
+        Execution(compile=True).judge("cpu")
+        monkeypatch.setenv("CXX", "absent")
+        with pytest.raises(Unsuited, match='there is no "absent"'):
+            Execution(compile=True).judge("cpu")
+
+    @pytest.mark.parametrize(("chosen", "port"), [({"precision": "fp16"}, "precision"), ({"compile": True}, "compile")])
+    def test_a_plan_and_a_run_refuse_it_at_the_node_and_its_input(
+        self, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any], port: str
+    ) -> None:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+        nodes = {
+            "model": NodeEntry("diffusion.load"),
+            "how": NodeEntry("diffusion.execution", inputs={"denoiser": Wire("model"), **chosen}),
+            "empty": NodeEntry("diffusion.empty", inputs={"denoiser": Wire("how")}),
+        }
+        graph = build(
+            Document(nodes=nodes, outputs={"out": "empty"}), Catalog.of(*(spec_of(one, "diffusion") for one in NODES))
+        )
+        (problem,) = Planner(graph, "cpu").run().problems
+        assert ("how", port) == (problem.node, problem.port)
+        failed = [event for event in Engine(device="cpu").run(graph) if isinstance(event, Failed)]
+        assert [("how", port)] == [(event.node, event.port) for event in failed]
+        assert f"{problem.message}\n    {problem.cure}" == failed[0].message
 
     def test_a_denoiser_of_another_kind(self) -> None:
         class Strange(Denoiser):
             space = LatentSpace("tiny", 3, 4)
 
-        with pytest.raises(ValueError, match="how a Strange is run cannot be chosen"):
+        with pytest.raises(ValueError, match="how this denoiser, Strange, is run cannot be chosen"):
             run_as(Strange(), Execution())
 
 

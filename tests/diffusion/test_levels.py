@@ -168,7 +168,7 @@ def test_a_way_may_end_at_the_first_level() -> None:
 def test_what_a_kind_has_not_is_refused() -> None:
     with pytest.raises(ValueError, match="flow begins with noise alone\n    take linear"):
         Schedule("flow", "karras")
-    for asked in ({"offset": 1}, {"end": "first"}, {"zero_snr": True}, {"sections": "5"}):
+    for asked in ({"offset": 1}, {"end": "first"}, {"zero_snr": True}, {"sections": "5"}, {"table": 90}):
         with pytest.raises(ValueError, match=r"is for linear, scaled_linear and cosine, but the kind is (flow|edm)"):
             Schedule("edm", **asked)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="offset moves the steps of spacing leading only"):
@@ -183,3 +183,24 @@ def test_schedules_of_old_graphs_are_what_they_were() -> None:
     for spacing in ("trailing", "leading", "linspace"):
         table = alphas_cumprod(betas("cosine"))
         assert schedule_levels(table, 7, spacing) == Schedule("cosine", spacing).levels(7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("total", [1000, 4000])
+def test_what_improved_diffusion_calls_its_sections_has_a_spacing(total: int) -> None:
+    assert in_sections(total, "250") == respaced(total, 250, "linspace")
+    assert in_sections(total, "ddim25") == respaced(total, 25, "leading")
+
+
+def test_a_table_may_have_more_levels() -> None:
+    fine = alphas_cumprod(betas("cosine", 4000))
+    found = Schedule("cosine", "linspace", table=4000).levels(100)
+    assert visited_levels(fine, respaced(4000, 100, "linspace")) == found
+    assert found == Schedule("cosine", sections="100", table=4000).levels(100)
+    assert 4000 == len(Schedule("cosine", sections="4000", table=4000).levels(4000)) - 1
+
+
+@pytest.mark.parametrize("total", [100, 4000])
+def test_tables_of_all_lengths_end_at_about_the_same_noise(total: int) -> None:
+    for name in ("linear", "cosine"):
+        ends = [float(alphas_cumprod(betas(name, steps)).sqrt()[-1]) for steps in (1000, total)]  # type: ignore[arg-type]
+        assert max(ends) < 0.01

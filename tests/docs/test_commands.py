@@ -69,6 +69,13 @@ def test_every_script_option_and_verb_of_make_exists(page: Path) -> None:
         assert [] == [word for word in words if word.endswith(".py") and not (ROOT / word).exists()], page.name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_where_a_command_names_a_device_it_is_said_that_it_must_be_there(page: Path) -> None:
+    named = [value for words in typed(page, "nodeflow") for flag, value in pairwise(words) if flag == "--device"]
+    if set(named) - {"cpu"}:
+        assert "is refused" in page.read_text("utf-8"), (page.name, named)
+
+
 def test_the_commands_are_found() -> None:
     found = [words[0] for page in PAGES for words in typed(page, "nodeflow")]
     assert {"run", "plan", "check", "info", "kernels"} <= set(found)

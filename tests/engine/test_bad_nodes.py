@@ -1,11 +1,13 @@
 """Nodes that raise anything, return what they did not promise, or ask for what they may not have."""
 
+import importlib
 import signal
+import sys
 
 import pytest
 from graphs_for_tests import built, ended, events, failure, value
 
-from nodeflow.events import Ended, Failed
+from nodeflow.events import Ended, Failed, Finished
 from nodeflow.graph import Graph, Step
 from nodeflow.nodes import node, spec_of
 from nodeflow.runner import Engine
@@ -180,6 +182,18 @@ def test_a_function_that_is_gone_since_the_catalog_was_made_is_told():
     told = list(Engine(device="cpu").run(Graph({"a": Step("a", spec, {})}, {"out": ("a", "out")})))
     assert "x.local cannot be imported from" in next(e for e in told if isinstance(e, Failed)).message
     assert isinstance(told[-1], Ended)
+
+
+def test_what_a_plugin_takes_to_be_imported_is_not_its_nodes_time(tmp_path, monkeypatch):
+    lines = ["import time", "from nodeflow import node", "time.sleep(0.5)", "@node(category='x')",
+             "def quick() -> int:", "    'Give 1.'", "    return 1"]  # fmt: skip
+    (tmp_path / "slow_to_import.py").write_text("\n".join(lines), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = spec_of(importlib.import_module("slow_to_import").quick, "x")
+    monkeypatch.delitem(sys.modules, "slow_to_import")
+    told = list(Engine(device="cpu").run(Graph({"a": Step("a", spec, {})}, {"out": ("a", "out")})))
+    assert next(event for event in told if isinstance(event, Finished)).seconds < 0.4
+    assert told[-1].seconds >= 0.5
 
 
 def test_a_report_of_a_fast_loop_is_throttled():

@@ -247,6 +247,22 @@ def test_a_damaged_entry_is_a_miss_removed_and_reported(tmp_path: Path) -> None:
     assert cache.get(key(1)) is not None
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_an_entry_is_a_miss_and_is_replaced(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 0, MB)
+    cache.put(key(1), (picture(),), LONG)
+    (path,) = files(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    path.with_name(f"{key(2)}{path.suffix}").mkdir()
+    assert [] == cache.stored()
+    cache.clear()
+    assert cache.get(key(1)) is None
+    cache.put(key(1), (picture(),), LONG)
+    assert path.is_file()
+    assert cache.get(key(1)) is not None
+
+
 def test_a_result_that_cannot_be_stored_stays_in_memory(tmp_path: Path) -> None:
     cache, result = Cache(tmp_path, MB, MB), (lambda: None,)
     cache.put(key(1), result, LONG)

@@ -3,8 +3,10 @@
 import errno
 import importlib
 import json
+import os
 import sys
 import time
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -105,6 +107,31 @@ def test_a_plugin_that_is_installed_later_is_found(place):
     assert ['[["late", "late_module"]]'] == place.asked[1:]
 
 
+def test_plugins_that_the_environment_names_are_left_out_and_not_forgotten(place, monkeypatch):
+    place.add("good", GOOD.format(version=1))
+    place.add("other", GOOD.format(version=1))
+    monkeypatch.setenv("NODEFLOW_PLUGINS_OFF", " other, absent")
+    left = place.open()
+    assert (["good.thing"], ["good"]) == ([spec.id for spec in left], [plugin.name for plugin in left.plugins])
+    assert left.get("other.thing") is None
+    assert 'its plugin "other" is switched off: switch it on again to use it (NODEFLOW_PLUGINS_OFF)' == left.cure(
+        "other.thing"
+    )
+    assert 2 == len(place.open(off=()))
+    monkeypatch.setenv("NODEFLOW_PLUGINS_OFF", "")
+    assert 2 == len(place.open())
+    assert 1 == len(place.asked)
+
+
+def test_others_are_all_plugins_that_did_not_come_with_nodeflow(place):
+    place.add("good", GOOD.format(version=1))
+    place.add("own", GOOD.format(version=1))
+    whole = place.open()
+    specs = {spec.id: spec.as_json() for spec in whole}
+    own = [replace(p, distribution="nodeflow-engine") if p.name == "own" else p for p in whole.plugins]
+    assert ["own.thing"] == [spec.id for spec in Catalog(specs, tuple(own)).without(["others"])]
+
+
 def test_refresh_reads_all_again(place):
     place.add("good", GOOD.format(version=1))
     place.open()
@@ -200,6 +227,17 @@ def test_a_damaged_catalog_is_made_again(place):
 def test_a_file_that_is_no_catalog_is_none(text, tmp_path):
     (tmp_path / "c.json").write_text(text)
     assert {} == module._read(tmp_path / "c.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_the_catalog_is_replaced_and_not_waited_for(place):
+    place.add("good", GOOD.format(version=1))
+    place.open()
+    (file,) = place.cache.iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    assert 1 == len(place.open())
+    assert file.is_file()
 
 
 def test_a_folder_that_cannot_be_written_costs_time_only(place):

@@ -8,14 +8,26 @@ from nodeflow.errors import GraphError
 
 
 def test_sizes_are_read_as_people_write_them() -> None:
-    texts = ["6GB", "6.5g", "800 MB", "6GiB", "1000", " 2kB ", "1TB"]
-    assert [6 * 10**9, 6_500_000_000, 8 * 10**8, 6 * 2**30, 1000, 2000, 10**12] == [size_of(text) for text in texts]
+    texts = ["6GB", "6.5g", "800 MB", "6GiB", "6000000000", " 2kB ", "1TB", "6B"]
+    assert [6 * 10**9, 6_500_000_000, 8 * 10**8, 6 * 2**30, 6 * 10**9, 2000, 10**12, 6] == [
+        size_of(text) for text in texts
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1GB", "0", "0.1", "6 GB each", "1e9", "9" * 30, "6XB"])
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(GraphError, match="expected a size, such as"):
         size_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("6", "6GB"), (" 6.5 ", "6.5GB"), ("999", "999GB"), ("8000", "8000MB"), ("1048575", "1048575MB")],
+)
+def test_a_small_number_without_a_unit_is_asked_for_it(text: str, meant: str) -> None:
+    with pytest.raises(GraphError, match=rf'^--vram {text}: \S+ of which unit\?\n    did you mean "{meant}"\?$'):
+        size_of(text)
+    assert 2**20 == size_of(str(2**20))
 
 
 def test_devices_are_listed_by_commas_each_once() -> None:

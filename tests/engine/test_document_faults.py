@@ -90,6 +90,7 @@ def test_of_a_million_faults_a_thousand_are_told():
         ("  \n", "the file is empty"),
         (b"\0\0\0", "this is not JSON, from line 1, column 1"),
         (b"\x89PNG\r\n\x1a\n", "byte 0 is not UTF-8"),
+        (b"\x89" + b"[" * 100, "byte 0 is not UTF-8"),  # bytes that are no text are not judged as brackets
         ('{"nodeflow": 1}'.encode("utf-16"), "the text is UTF-16, and a graph is UTF-8"),
         ('{"nodeflow": 1}'.encode("utf-16-be"), "the text is UTF-16, and a graph is UTF-8"),
         ('\r\n{"nodeflow": 1}'.encode("utf-16-le"), "the text is UTF-16, and a graph is UTF-8"),
@@ -290,8 +291,10 @@ def test_a_wire_to_a_node_that_is_not_there_is_for_the_graph_to_judge():
 def test_a_file_that_cannot_be_read_is_a_graph_error(tmp_path):
     with pytest.raises(GraphError, match="there is no such file"):
         read(tmp_path / "absent.json")
-    with pytest.raises(GraphError, match="this is a folder"):
+    with pytest.raises(GraphError, match="this is a folder\n    name a file in it"):
         read(tmp_path)
+    with pytest.raises(GraphError, match="this is a device, not a file"):
+        read(os.devnull)
     with pytest.raises(GraphError, match="embedded null byte"):
         read("g\0.json")
 

@@ -20,6 +20,7 @@ from nodeflow.edits import (
     RenameNode,
     SetGraph,
     SetInput,
+    SetMode,
     SetNode,
     SetOutput,
     SetParameter,
@@ -126,6 +127,8 @@ def test_an_edit_leaves_the_document_as_it_was():
         (AddNode("clip", NodeEntry("t")), 'there is a node "clip" already'),
         (AddNode("a.b", NodeEntry("t")), '"a.b" cannot be the name of a node'),
         (AddNode("new", NodeEntry("t"), before="clop"), 'there is no node "clop"'),
+        (SetMode("clip", "mute"), '"mute" is no mode of a node'),
+        (AddNode("new", NodeEntry("t", mode="off")), '"off" is no mode of a node'),
         (AddNode("new", NodeEntry("t", 1, {"x": float("nan")})), 'node "new", input "x": nan is no JSON number'),
         (RemoveNode("tex"), 'there is no node "tex"\n    did you mean "text"?'),
         (Group((RemoveNode("text"), RemoveNode("text"))), 'there is no node "text"\n    it has just been removed'),
@@ -214,6 +217,7 @@ def test_a_diff_reads_as_what_was_done():
         RemoveNode("mix"),
         AddNode("save", NodeEntry("image.save"), before="sample"),
         SetNode("text", NodeEntry("text.encode", 2, {"encoder": Wire("encoder"), "prompt": "a red circle"})),
+        SetMode("sample", "bypassed"),
         SetInput("sample", "text", ABSENT),
         SetInput("sample", "steps", 30),
         SetInput("sample", "seed", Wire("encoder", "x")),
@@ -231,6 +235,7 @@ def test_a_diff_reads_as_what_was_done():
         'removes "mix"',
         'adds "save" (image.save)',
         'makes "text" a text.encode, version 2',
+        'bypasses "sample"',
         "clears sample.text",
         "sets sample.steps to 30",
         "wires sample.seed from encoder.x",
@@ -248,6 +253,7 @@ def test_the_rarer_edits_have_a_line_too():
     reordered = replace(DOCUMENT, nodes=dict(reversed(DOCUMENT.nodes.items())), extra={"a": 1, "licence": "MIT"})
     assert 'titles the graph "0"; titles the graph "1"; titles the graph "2"; and 2 more' == describe(many)
     assert "changes nothing" == describe(Group(()))
+    assert ['mutes "a"', 'runs "a" again'] == [describe(SetMode("a", mode)) for mode in ("muted", "")]
     assert "moves 2 nodes" == describe(MoveNodes({"a": [0, 0], "b": [1, 1]}))
     assert ['reorders nodes; changes "a", "licence" in extra; reorders extra'] == [
         describe(edit) for edit in diff(DOCUMENT, reordered)
@@ -277,12 +283,14 @@ SCALARS = (
 LITERALS = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.sampled_from(["a", "b", "ß"]), SCALARS)
 WIRES = st.builds(Wire, NAMES, st.sampled_from(["out", "x", "y.z"]))
 INPUTS = LITERALS | WIRES | st.lists(LITERALS | WIRES, max_size=3)
+MODES = st.sampled_from(["", "muted", "bypassed"])
 ENTRIES = st.builds(
     NodeEntry,
     st.sampled_from(["image.load", "text.encode", "graph:g"]),
     st.integers(1, 3),
     st.dictionaries(PORTS, INPUTS, max_size=3),
     st.dictionaries(st.sampled_from(["note", "muted"]), LITERALS, max_size=1),
+    MODES,
 )
 VIEWS = st.fixed_dictionaries(
     {},
@@ -317,6 +325,7 @@ EDITS = st.recursive(
     | st.builds(RenameNode, NAMES, NAMES)
     | st.builds(SetNode, NAMES, ENTRIES)
     | st.builds(SetInput, NAMES, PORTS, INPUTS | st.just(ABSENT))
+    | st.builds(SetMode, NAMES, MODES)
     | st.builds(SetParameter, NAMES, st.builds("{}.{}".format, NAMES, PORTS) | st.just(ABSENT))
     | st.builds(SetOutput, NAMES, NAMES | st.just(ABSENT))
     | st.builds(SetTitle, st.text(max_size=5))

@@ -11,9 +11,11 @@ from graphs_for_tests import built, specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nodeflow.cache import Cache
 from nodeflow.catalog import Catalog
 from nodeflow.events import Ended, Failed, Finished, Started
 from nodeflow.loading import Loader
+from nodeflow.plan.walk import Planner
 from nodeflow.residency import Residency
 from nodeflow.runner import Engine
 from nodeflow.session import Cancel
@@ -352,3 +354,40 @@ def test_next_use_never_loads_more_often_than_least_recently_used_nor_does_loadi
     early = walked(plan, 10 * room, told_of_it=True, ahead=True)
     assert loads(early) == loads(known) <= loads(recent)
     assert early.seconds <= known.seconds
+
+
+PICKY = {"p": ("m.picky",), "t": ("m.taken", {"model": "$p"})}
+
+
+def refused(made: Engine) -> list[tuple[str, str | None, str]]:
+    events = told(made, PICKY, {"out": "t"})
+    return [(event.node, event.port, event.message) for event in events if isinstance(event, Failed)]
+
+
+def test_a_model_that_the_device_cannot_run_is_refused_where_it_is_made() -> None:
+    assert [("p", "only", "cpu lacks what cuda:0 has\n    take cuda:0")] == refused(Engine(device="cpu"))
+    assert [] == refused(engine(machine(), 100))
+
+
+def test_of_several_devices_one_must_be_able_to_run_a_model() -> None:
+    assert [] == refused(engine(machine(GPU, "cuda:1"), 100, device="cuda:1,cuda:0"))
+    (found,) = refused(engine(machine("cuda:1", "cuda:2"), 100, device="cuda:1,cuda:2"))
+    assert ("p", "cuda:1 lacks what cuda:0 has") == (found[0], found[2].split("\n")[0])
+
+
+def test_a_remembered_recipe_is_judged_as_well() -> None:
+    shared = Cache(None, 2**20, 0)
+    accounts = machine()
+    there = Engine(cache=shared, residency=Residency({GPU: 100}, backend=accounts), device=GPU)
+    (*_, ended) = told(there, {"p": PICKY["p"]}, {"out": "p"})
+    assert ended.outputs["out"].only == GPU
+    assert "p" == refused(Engine(cache=shared, device="cpu"))[0][0]
+
+
+def test_a_plan_refuses_it_at_the_same_place() -> None:
+    (problem,) = Planner(built(PICKY, {"out": "t"}, CATALOG), "cpu").run().problems
+    assert ("p", "only", "cpu lacks what cuda:0 has", "take cuda:0") == (
+        problem.node, problem.port, problem.message, problem.cure
+    )  # fmt: skip
+    at_home = PICKY | {"p": ("m.picky", {"only": "cpu"})}
+    assert [] == Planner(built(at_home, {"out": "t"}, CATALOG), "cpu").run().problems

@@ -1,5 +1,6 @@
 """Models by name: in the working directory, in model folders, as ComfyUI and as the Hugging Face cache lay them out."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nodeflow import Context, ModelError, checkpoint_identity, find_checkpoint, find_weights
+from nodeflow import Context, ModelError, checkpoint_identity, find_checkpoint, find_weights, weights_identity
 from nodeflow.files import CheckpointModel
 from nodeflow.folders import model_folders
 from nodeflow.places import inside, listed
@@ -115,6 +116,18 @@ def test_the_nearest_name_is_told(models: Path) -> None:
             find_checkpoint(name)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_there_and_is_no_model_is_told(models: Path) -> None:
+    (models / "empty").mkdir(parents=True)
+    os.mkfifo(models / "pipe.safetensors")
+    with pytest.raises(ModelError, match=f"^{models / 'pipe.safetensors'} is a pipe, not a file\n"):
+        find_weights("pipe")
+    with pytest.raises(ModelError, match=f'^no model "empty": {models / "empty"} is a folder, not a file; looked in'):
+        find_weights("empty")
+    with pytest.raises(ModelError, match=r'^no model "empty": \S+/empty is a folder with no model in it; looked in'):
+        find_checkpoint("empty")
+
+
 def test_links_are_followed_once_and_not_out(models: Path, tmp_path: Path) -> None:
     weights(models / "a" / "x.safetensors")
     (models / "a" / "loop").symlink_to(models, target_is_directory=True)
@@ -125,6 +138,47 @@ def test_links_are_followed_once_and_not_out(models: Path, tmp_path: Path) -> No
     assert {"a/x.safetensors": True, "out": False, "link.safetensors": False} == {
         name: inside(path) for name, path in found.items()
     }
+
+
+def test_a_link_that_leads_nowhere_is_told(models: Path) -> None:
+    models.mkdir()
+    (models / "loop.safetensors").symlink_to("loop.safetensors")
+    (models / "gone.safetensors").symlink_to("absent.safetensors")
+    with pytest.raises(ModelError, match=r"loop.safetensors is a link that leads to itself\n    mend the link"):
+        find_weights("loop")
+    with pytest.raises(ModelError, match=r"leads to absent.safetensors, which is not there\n    mend the link"):
+        find_checkpoint("gone")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "may not be read by this user\n    change its permissions"),
+        (errno.EIO, "cannot be read: its disk fails\n    check the disk"),
+        (errno.ESTALE, "cannot be read: Stale file handle\n    check the disk it is on"),
+    ],
+)
+def test_what_the_system_does_not_let_us_read(
+    number: int, words: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = weights(models / "a.safetensors")
+
+    def refuse(path: object) -> object:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("nodeflow.files.open_file", refuse)
+    with pytest.raises(ModelError) as caught:
+        weights_identity("a")
+    assert f"{file} {words}" in str(caught.value)
+    monkeypatch.setattr("nodeflow.headers.open_file", refuse)
+    with pytest.raises(ModelError) as caught:
+        find_checkpoint("a")
+    assert f"{file} {words}" in str(caught.value)
+    home = folder(models / "b")
+    monkeypatch.setattr("nodeflow.checkpoints.open_file", refuse)
+    with pytest.raises(ModelError) as caught:
+        find_checkpoint("b")
+    assert f"{home / 'config.json'} {words}" in str(caught.value)
 
 
 def test_each_file_of_a_folder_is_judged(models: Path, tmp_path: Path) -> None:

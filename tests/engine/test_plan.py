@@ -113,7 +113,11 @@ def test_every_mismatch_is_told_with_its_node_and_port():
     assert "they differ in size" == plan.problems[0].message
     assert "resize one of them" == plan.problems[0].cure
     assert "[1, 3, 8, 8]" in plan.problems[1].cure
-    assert "three" not in by_id(plan)
+    assert {"one": "", "two": "", "three": 'needs "one"', "four": ""} == {
+        name: by_id(plan)[name].unjudged for name in ("one", "two", "three", "four")
+    }
+    assert ["one", "two", "four"] == [node.id for node in plan.nodes if node.faulty]
+    assert plan.verdict().startswith("as far as it could be judged, fits")
 
 
 def test_what_reads_pixels_is_not_known_and_the_rest_is_planned():
@@ -138,7 +142,25 @@ def test_a_branch_that_is_not_needed_is_not_planned():
     nodes |= {"c": ("choose", {"level": 1.0, "first": "$p", "second": "$bad"})}
     assert ["p", "c"] == [node.id for node in planned(nodes, ["c"]).nodes]
     nodes |= {"l": ("brightest", {"image": "$q"}), "c": ("choose", {"level": "$l", "first": "$p", "second": "$bad"})}
-    assert ["q", "l", "p", "bad"] == [node.id for node in planned(nodes, ["c"]).nodes]
+    assert ["q", "l", "p", "bad", "c"] == [node.id for node in planned(nodes, ["c"]).nodes]
+
+
+def test_after_a_fault_every_node_is_there_with_the_reason_why_it_could_not_be_judged():
+    nodes = {
+        **FAKE,
+        "q": ("picture", {"width": 4}),
+        "r": ("picture",),
+        "s": ("picture",),
+        "t": ("chain", {"image": "$s"}),
+    }
+    nodes |= {"bad": ("strict", {"first": "$p", "second": "$q"}), "l": ("brightest", {"image": "$bad"})}
+    nodes |= {"c": ("choose", {"level": "$l", "first": "$r", "second": "$t"}), "d": ("chain", {"image": "$c"})}
+    plan = planned(nodes, ["d"])
+    assert nodes.keys() == by_id(plan).keys()
+    assert ["bad"] == [node.id for node in plan.nodes if node.faulty]
+    reasons = {"l": 'needs "bad"', "c": 'needs "l"', "d": 'needs "c"'}
+    reasons |= {"r": 'only "c" needs it', "t": 'only "c" needs it', "s": 'only "t" needs it'}
+    assert reasons == {node.id: node.unjudged for node in plan.nodes if node.unjudged}
 
 
 def test_a_choice_that_is_not_known_counts_every_branch():

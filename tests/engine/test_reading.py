@@ -34,15 +34,16 @@ def place(tmp_path, monkeypatch):
 def failed(kind, inputs):
     """A failure's message and input."""
     graph = build(document({"n": (f"f.{kind}", inputs)}, {"out": "n"}), CATALOG)
-    events = Engine(device="cpu").run(graph, permissions=Permissions())
+    events = Engine(device="cpu").run(graph, permissions=Permissions(read=(Path.cwd(),)))
     (found,) = [event for event in events if isinstance(event, Failed)]
     return found.message, found.port
 
 
-def told(kind, value, port="path"):
+def told(kind, value, port="path", permissions=None):
     """What a node of that kind gives, or its failure's message."""
     nodes = {"n": (f"f.{kind}", {port: value})}
-    events = list(Engine(device="cpu").run(build(document(nodes, {"out": "n"}), CATALOG), permissions=Permissions()))
+    graph = build(document(nodes, {"out": "n"}), CATALOG)
+    events = list(Engine(device="cpu").run(graph, permissions=permissions or Permissions(read=(Path.cwd(),))))
     if found := [event.message for event in events if isinstance(event, Failed)]:
         return found[0]
     assert isinstance(events[-1], Ended)
@@ -97,7 +98,7 @@ def test_a_folder_and_a_file_that_may_not_be_read_are_told_with_their_input(plac
     assert ('"folder" cannot be read: is a directory\n    name a file in it', "path") == failed(
         "plain", {"path": "folder"}
     )
-    cure = "copy it into one of them, or start nodeflow in a folder above it"
+    cure = "copy it into one of them, name its folder in NODEFLOW_MODELS, or start nodeflow in a folder above it"
     message, port = failed("by_path", {"path": "../secret.safetensors"})
     assert message.endswith(f"may read ({place})\n    {cure}")
     assert "path" == port
@@ -128,3 +129,23 @@ def test_what_is_no_regular_file_has_no_identity(place):
         listening.bind("socket")
         with pytest.raises(ValueError, match="is a socket"):
             file_identity("socket")
+
+
+def test_unless_told_otherwise_the_working_directory_and_the_model_folders_are_read(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("NODEFLOW_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models").mkdir()
+    model = tmp_path / "models" / "own.safetensors"
+    model.write_text("a model's")
+    assert (place, tmp_path / "models") == Permissions().read[:2]
+    assert "a" == told("plain", "a.txt", permissions=Permissions())
+    assert "a model's" == told("plain", str(model), permissions=Permissions())
+    assert "own" == told("weights", "own", "model", permissions=Permissions())
+    assert "lies outside the folders" in told("plain", "../secret.safetensors", permissions=Permissions())
+
+
+@pytest.mark.parametrize(("kind", "port"), [("by_path", "path"), ("by_name", "name"), ("plain", "path")])
+def test_links_in_a_circle_are_told_with_their_input(kind, port, place):
+    (place / "one").symlink_to(place / "two")
+    (place / "two").symlink_to(place / "one")
+    cure = "mend the links, or name another file"
+    assert (f'"one" cannot be read: too many levels of symbolic links\n    {cure}', port) == failed(kind, {port: "one"})

@@ -136,6 +136,7 @@ def test_what_nodeflow_refuses_at_an_input_the_schema_refuses(inputs):
         {"nodes": {"a": {"type": 3}}},
         {"nodes": {"a": {"type": "image.blank", "version": 0}}},
         {"nodes": {"a": {"type": "absent.node", "inputs": []}}},
+        {"nodes": {"a": {"type": "absent.node", "mode": "mute"}}},
         {"parameters": {"p": "node"}},
         {"outputs": {"o": "node."}},
         {"graphs": {"g": {}}},
@@ -155,7 +156,8 @@ def test_nodes_of_absent_plugins_and_unknown_keys_pass():
 
 def test_what_the_engine_writes_is_valid():
     text = """{"nodeflow": 1, "title": "t", "parameters": {"w": "b.width"}, "outputs": {"o": "m", "p": "m.out"},
-        "nodes": {"b": {"type": "image.blank"}, "m": {"type": "image.mix", "inputs": {"images": [{"$from": "b"}]}}},
+        "nodes": {"b": {"type": "image.blank", "mode": "muted"},
+            "m": {"type": "image.mix", "inputs": {"images": [{"$from": "b"}]}}},
         "graphs": {"g": {"nodes": {}}}, "view": {"nodes": {"b": [0, 0]}}}"""
     assert [] == faults(json.loads(write(parse(text))))
 

@@ -246,6 +246,21 @@ def test_closing_does_not_wait_for_what_a_node_left_behind():
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups")
+@pytest.mark.parametrize("end", ["kill", "close"])
+def test_what_a_node_had_started_ends_with_a_worker_that_is_killed(end):
+    nodes = {"a": ("rough.lingers",), "b": ("rough.loops", {"steps": False})}
+    with Worker(command=COMMAND) as worker:
+        for event in worker.run(document(nodes, {"pid": "a", "x": "b"}), device="cpu"):
+            if event["event"] == "delivered":
+                pid = event["value"]
+            if event["event"] == "started" and event["node"] == "b":
+                break
+        assert alive(pid)
+        worker.close(0.2) if end == "close" else worker.kill()
+        wait_until(lambda: not alive(pid))
+
+
 def process(**more):
     return subprocess.Popen(
         COMMAND,
@@ -256,6 +271,17 @@ def process(**more):
 def asked(nodes, outputs=None, run=1):
     request = {"do": "run", "id": run, "graph": graph_text(nodes, outputs), "device": "cpu"}
     return json.dumps(request).encode() + b"\n"
+
+
+def test_a_worker_that_was_warmed_answers_as_ever():
+    with process() as worker:
+        worker.stdin.write(b'{"do": "warm"}\n' + asked({"n": ("rough.number", {"x": 6})}, {"x": "n"}))
+        worker.stdin.flush()
+        kinds = []
+        while "ended" not in kinds:
+            kinds.append(json.loads(worker.stdout.readline())["event"])
+        worker.communicate(timeout=PATIENCE)
+    assert ["began", "started", "finished", "delivered", "ended"] == kinds
 
 
 def test_garbage_on_the_line_is_refused_and_the_next_request_is_served():

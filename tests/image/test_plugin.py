@@ -104,7 +104,7 @@ def test_nodes_that_draw_keep_the_contract() -> None:
 def test_each_node_is_registered_once_with_a_docstring() -> None:
     nodes = register_nodes()
     names = [function.__name__ for function in nodes]
-    assert len(names) == len(set(names)) == 26
+    assert len(names) == len(set(names)) == 28
     for function in nodes:
         assert hasattr(function, "__nodeflow__"), function.__name__
         assert function.__doc__, function.__name__

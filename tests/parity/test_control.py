@@ -12,7 +12,7 @@ from nodeflow_diffusion.control_names import control_sources, detect
 from nodeflow_diffusion.latent_unet import LatentUNetConfig, size_vector
 from nodeflow_diffusion.latent_unet_families import FAMILIES
 from nodeflow_nn.placing import WithoutMemory
-from nodeflow_nn.published import faults
+from nodeflow_nn.published import faults, shapes_of
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -74,7 +74,9 @@ def single(weights: dict[str, Tensor], config: LatentUNetConfig) -> dict[str, Te
     with WithoutMemory():
         net = found.make(config)
     pairs = zip(
-        control_sources(net, "diffusers").values(), control_sources(net, "ldm", "control_model.").values(), strict=True
+        control_sources(net.config, "diffusers").values(),
+        control_sources(net.config, "ldm", "control_model.").values(),
+        strict=True,
     )
     names = {old: new for here, there in pairs for old, new in zip(here, there, strict=True)}
     return {names[name]: value for name, value in weights.items()}
@@ -138,4 +140,4 @@ def test_every_name_of_the_published_sizes(family: Any, diffusers: Any) -> None:
     assert config == found.config
     with WithoutMemory():
         net = found.make(config)
-    assert [] == faults(net, control_sources(net, "diffusers"), shapes, lambda _: True)
+    assert [] == faults(shapes_of(net), control_sources(net.config, "diffusers"), shapes, lambda _: True)

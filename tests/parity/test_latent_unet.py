@@ -19,7 +19,7 @@ from nodeflow_diffusion.latent_unet import LatentUNet, LatentUNetConfig, size_ve
 from nodeflow_diffusion.latent_unet_families import FAMILIES, SD2, detect, from_diffusers, measure
 from nodeflow_diffusion.latent_unet_names import Layout, sources
 from nodeflow_nn.placing import WithoutMemory
-from nodeflow_nn.published import Checkpoint, faults, filled
+from nodeflow_nn.published import Checkpoint, faults, filled, shapes_of
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -97,7 +97,7 @@ def built(
     save_file({name: value.contiguous() for name, value in weights.items()}, file)
     wanted = sources(on_meta(config), layout, unclip=unclip)
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
-    assert [] == faults(on_meta(config), wanted, shapes, lambda _: True)
+    assert [] == faults(shapes_of(on_meta(config)), wanted, shapes, lambda _: True)
     checkpoint = Checkpoint(file, dict.fromkeys(shapes, file), shapes)
     return filled(lambda: LatentUNet(config), wanted, checkpoint, "cpu")
 
@@ -226,7 +226,7 @@ def test_every_name_of_the_published_models(family: Any, diffusers: Any) -> None
     found = detect(shapes)
     assert (family.name, "text", family.config) == (found.family.name, found.task, found.config)
     unet = on_meta(found.config)
-    assert [] == faults(unet, sources(unet, "diffusers", unclip=found.unclip), shapes, lambda _: True)
+    assert [] == faults(shapes_of(unet), sources(unet, "diffusers", unclip=found.unclip), shapes, lambda _: True)
     assert sum(value.numel() for value in model.parameters()) == sum(value.numel() for value in unet.parameters())
     single = renamed(unet, model.state_dict(), unclip=found.unclip, linear=True)
     assert (

@@ -10,9 +10,14 @@ import torch
 from nodeflow_codebooks.nodes import decode
 from nodeflow_codebooks.nodes import encode as encode_picture
 from nodeflow_diffusion.checkpoint_nodes import edit, inpaint_condition, load_checkpoint
-from nodeflow_diffusion.nodes import empty, guide
+from nodeflow_diffusion.nodes import condition, empty, guide
+from nodeflow_diffusion.perturbed_nodes import perturb
 from nodeflow_diffusion.sampling_nodes import sample, schedule
+from nodeflow_diffusion.shown_nodes import depth_condition, unclip_condition
+from nodeflow_text.clip_pictures import prepared
 from nodeflow_text.nodes import encode
+from nodeflow_text.published_nodes import encode_pair
+from nodeflow_text.vision_nodes import encode_image, load_vision
 
 from nodeflow import Image, Latent, Mask
 
@@ -68,7 +73,9 @@ def common(diffusers: Any, filled: Any, scale: float, **unet: Any) -> dict[str, 
     }  # fmt: skip
 
 
-def sd1(diffusers: Any, filled: Any, folder: Path, kind: str = "StableDiffusionPipeline", channels: int = 4) -> Any:
+def sd1(
+    diffusers: Any, filled: Any, folder: Path, kind: str = "StableDiffusionPipeline", channels: int = 4, **more: Any
+) -> Any:
     down, up = ["CrossAttnDownBlock2D", "DownBlock2D"], ["UpBlock2D", "CrossAttnUpBlock2D"]
     return getattr(diffusers, kind)(
         **common(
@@ -76,13 +83,13 @@ def sd1(diffusers: Any, filled: Any, folder: Path, kind: str = "StableDiffusionP
             attention_head_dim=8, in_channels=channels, sample_size=64,
         ),
         text_encoder=text_encoder(filled, 32, "quick_gelu"), tokenizer=tokenizer(folder / "one", "<|endoftext|>"),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        **({"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False} | more),
     )  # fmt: skip
 
 
-def sdxl(diffusers: Any, filled: Any, folder: Path) -> Any:
+def sdxl(diffusers: Any, filled: Any, folder: Path, kind: str = "StableDiffusionXLPipeline") -> Any:
     down, up = ["DownBlock2D", "CrossAttnDownBlock2D"], ["CrossAttnUpBlock2D", "UpBlock2D"]
-    return diffusers.StableDiffusionXLPipeline(
+    return getattr(diffusers, kind)(
         **common(
             diffusers, filled, 0.13025, down_block_types=down, up_block_types=up, cross_attention_dim=72,
             attention_head_dim=[2, 4], transformer_layers_per_block=[1, 2], use_linear_projection=True,
@@ -168,6 +175,115 @@ def test_an_editing_pipeline(opened: Any, agree: Any) -> None:
     latent = encode_picture(parts.autoencoder, Image(picture))
     texts = encode(parts.encoder, PROMPT), encode(parts.encoder, NEGATIVE)
     agree(expected, walked(edit(parts.denoiser, latent, *texts, SCALE, 1.7), noise), 1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_a_pipeline_that_sees_depth(
+    diffusers: Any, filled: Any, agree: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parts = {name: part for name, part in sd1(diffusers, filled, tmp_path, channels=5).components.items() if part}
+    pipeline = diffusers.StableDiffusionDepth2ImgPipeline(**parts, depth_estimator=None, feature_extractor=None)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.save_pretrained("pipeline")
+    noise, depth = drawn(1, 4, 8, 8), drawn(1, 1, SIDE, SIDE).sigmoid()
+    monkeypatch.setattr(pipeline, "prepare_latents", lambda *_, **__: noise)
+    expected = pipeline(
+        **ASKED, image=torch.zeros(1, 3, SIDE, SIDE), depth_map=depth[:, 0], strength=1.0, output_type="latent"
+    ).images  # fmt: skip
+    ours = load_checkpoint("pipeline")
+    texts = [encode(plainly(ours.encoder), text) for text in (PROMPT, NEGATIVE)]
+    shown = depth_condition(ours.denoiser, Image(depth.expand(-1, 3, -1, -1)))
+    agree(expected, walked(guide(shown, *texts, scale=SCALE), noise), 1e-4)
+
+
+def unclip(diffusers: Any, filled: Any, folder: Path) -> Any:
+    from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    down, up = ["CrossAttnDownBlock2D", "DownBlock2D"], ["UpBlock2D", "CrossAttnUpBlock2D"]
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=7,
+        projection_dim=24, hidden_act="gelu",
+    )  # fmt: skip
+    return diffusers.StableUnCLIPImg2ImgPipeline(
+        **common(
+            diffusers, filled, 0.18215, down_block_types=down, up_block_types=up, cross_attention_dim=32,
+            attention_head_dim=[2, 4], use_linear_projection=True, class_embed_type="projection",
+            projection_class_embeddings_input_dim=48, sample_size=8,
+        ),
+        text_encoder=text_encoder(filled, 32, "gelu"), tokenizer=tokenizer(folder / "one", "!"),
+        image_encoder=filled(CLIPVisionModelWithProjection(vision)), feature_extractor=None,
+        image_normalizer=filled(StableUnCLIPImageNormalizer(24)),
+        image_noising_scheduler=diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_a_pipeline_that_makes_variations_of_a_picture(
+    diffusers: Any, filled: Any, agree: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipeline = unclip(diffusers, filled, tmp_path)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.save_pretrained("pipeline")
+    noise, picture = drawn(1, 4, 8, 8), drawn(1, 3, 50, 40, seed=2).sigmoid()
+    expected = pipeline(
+        **ASKED, image=prepared(picture, 28), noise_level=300, generator=torch.Generator().manual_seed(7),
+        latents=noise, output_type="latent",
+    ).images  # fmt: skip
+    ours = load_checkpoint("pipeline")
+    texts = [encode(plainly(ours.encoder), text) for text in (PROMPT, NEGATIVE)]
+    embedding = encode_image(load_vision("pipeline"), Image(picture))
+    shown = unclip_condition(ours.denoiser, embedding, *texts, noise_level=300, seed=7)
+    agree(expected, walked(guide(ours.denoiser, *shown, scale=SCALE), noise), 1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_two_prompts_for_the_two_encoders_of_xl(
+    diffusers: Any, filled: Any, agree: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipeline = sdxl(diffusers, filled, tmp_path)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.save_pretrained("pipeline")
+    noise = drawn(1, 4, 8, 8)
+    expected = pipeline(
+        **ASKED, prompt_2="a dog", negative_prompt_2="fog", latents=noise, height=SIDE, width=SIDE, output_type="latent"
+    ).images  # fmt: skip
+    ours = load_checkpoint("pipeline")
+    texts = [encode_pair(plainly(ours.encoder), *pair) for pair in ((PROMPT, "a dog"), (NEGATIVE, "fog"))]
+    agree(expected, walked(guide(ours.denoiser, *texts, scale=SCALE), noise), 1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("guidance", [SCALE, 1.0])
+@pytest.mark.parametrize(
+    ("make", "kind"), [(sd1, "StableDiffusionPAGPipeline"), (sdxl, "StableDiffusionXLPAGPipeline")]
+)
+@torch.no_grad()
+def test_a_pipeline_guided_by_perturbed_attention(
+    make: Any, kind: str, guidance: float, diffusers: Any, filled: Any, agree: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    make(diffusers, filled, tmp_path).save_pretrained("pipeline")
+    pipeline = getattr(diffusers, kind).from_pretrained("pipeline")
+    pipeline.set_progress_bar_config(disable=True)
+    noise = drawn(1, 4, 8, 8)
+    asked = ASKED | {"guidance_scale": guidance}
+    expected, other = (
+        pipeline(**asked, latents=noise, pag_scale=scale, height=SIDE, width=SIDE, output_type="latent").images
+        for scale in (3.0, 0.0)
+    )
+    assert float((expected - other).abs().max()) > 1e-2
+    ours = load_checkpoint("pipeline")
+    texts = [encode(plainly(ours.encoder), text) for text in (PROMPT, NEGATIVE)]
+    told = guide(ours.denoiser, *texts, scale=guidance) if guidance > 1 else condition(ours.denoiser, texts[0])
+    agree(expected, walked(perturb(told, 3.0), noise), 1e-4)
 
 
 def walked(denoiser: Any, noise: torch.Tensor) -> torch.Tensor:

@@ -168,7 +168,7 @@ def test_kept_sigmas_of_k_diffusion(kept: Any) -> None:
 
 
 def test_kept_schedules_of_guided_diffusion(kept: Any) -> None:
-    numbers = kept("guided_diffusion_schedules")
+    numbers = kept("guided_diffusion")
     exact = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
     exact(cosine_betas(), numbers.expected("gd_sched.betas_cos"))
     # the logarithm of what ddpm adds between neighbours; the first, of no noise, is kept as the second

@@ -11,9 +11,10 @@ import pytest
 import torch
 from nodeflow_nn.published import faults
 from nodeflow_text import clip_names, t5_names
-from nodeflow_text.clip import ClipTextConfig, ClipTextTower
+from nodeflow_text.clip import ClipTextConfig
+from nodeflow_text.outlines import t5_shapes, text_shapes
 from nodeflow_text.published_nodes import load_clip, load_t5
-from nodeflow_text.t5 import T5Config, T5Encoder
+from nodeflow_text.t5 import T5Config
 from nodeflow_text.vision_recipes import ClipVisionModel
 from nodeflow_text.vocabularies import Vocabulary, byte_signs, clip_vocabulary, installed_clip, t5_vocabulary
 from safetensors.torch import load_file, save_file
@@ -130,7 +131,7 @@ def test_every_state_of_the_vision_tower(filled: Any, agree: Any) -> None:
     )  # fmt: skip
     theirs = filled(transformers.CLIPVisionModelWithProjection(config))
     theirs.save_pretrained("clip")
-    ours, x = QUIET.load(ClipVisionModel.named("clip")), torch.randn(2, 3, 56, 56)
+    ours, x = QUIET.load(ClipVisionModel.named("clip")).module, torch.randn(2, 3, 56, 56)
     with torch.no_grad():
         expected = theirs(x, output_hidden_states=True)
     for state, found in zip(expected.hidden_states, ours.states(x), strict=True):
@@ -272,7 +273,7 @@ def test_every_tensor_of_a_full_text_tower_is_used(size: str) -> None:
     expected = ClipTextConfig(49408, 77, width, depth, heads, hidden, config.hidden_act, projection, 49407)
     assert expected == found
     with torch.device("meta"):
-        assert [] == faults(ClipTextTower(found), tower.sources(depth), shapes, tower.owns)
+        assert [] == faults(text_shapes(found), tower.sources(depth), shapes, tower.owns)
     assert 4 + 16 * depth + bool(projection) == len(shapes)
 
 
@@ -286,7 +287,7 @@ def test_every_tensor_of_t5_xxl_is_used() -> None:
     assert T5Config() == found
     with torch.device("meta"):
         named = t5_names.sources(found, "", shapes)
-        assert [] == faults(T5Encoder(found), named, shapes, lambda name: t5_names.owns("", name))
+        assert [] == faults(t5_shapes(found), named, shapes, lambda name: t5_names.owns("", name))
 
 
 def test_the_tokens_that_openai_kept(kept: Any) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from nodeflow_text.published_nodes import load_clip, load_t5
 from nodeflow_text.vision_recipes import ClipVisionModel
 from safetensors.torch import save_file
@@ -63,7 +64,7 @@ def test_the_kept_numbers_of_the_projections_and_of_the_vision_tower(kept: Any, 
     projected = tower(load_clip("text", "vocabulary"))(numbers.given("clip_text_proj.ids")).projected
     agree(numbers.expected("clip_text_proj.text_embeds"), projected)
     write("vision", numbers.weights("clip_vision.m"), hidden_act="quick_gelu", **VISION)
-    found = QUIET.load(ClipVisionModel.named("vision"))(numbers.given("clip_vision.img"))
+    found = QUIET.load(ClipVisionModel.named("vision")).module(numbers.given("clip_vision.img"))
     agree(numbers.expected("clip_vision.last"), found.tokens)
     agree(numbers.expected("clip_vision.image_embeds"), found.projected)
 
@@ -77,7 +78,7 @@ def test_the_kept_numbers_of_both_towers_in_one_file(kept: Any, agree: Any) -> N
     }
     write("clip", weights, **config)
     text = tower(load_clip("clip", "vocabulary"))(numbers.given("clip_full.ids")).projected
-    image = QUIET.load(ClipVisionModel.named("clip"))(numbers.given("clip_full.img")).projected
+    image = QUIET.load(ClipVisionModel.named("clip")).module(numbers.given("clip_full.img")).projected
     text, image = (x / x.norm(dim=-1, keepdim=True) for x in (text, image))
     agree(numbers.expected("clip_full.text_embeds"), text)
     agree(numbers.expected("clip_full.logits_per_image"), weights["logit_scale"].exp() * image @ text.T)
@@ -91,8 +92,25 @@ def test_the_kept_numbers_of_openais_names(kept: Any, agree: Any, prefix: str) -
     module = tower(load_clip("clip", "vocabulary", skip=0, activation="quick_gelu"))
     agree(numbers.expected("openai_clip.vit.txt"), module(numbers.given("openai_clip.vit.ids")).projected)
     if not prefix:
-        vision = QUIET.load(ClipVisionModel.named("clip", "quick_gelu"))
+        vision = QUIET.load(ClipVisionModel.named("clip", "quick_gelu")).module
         agree(numbers.expected("openai_clip.vit.img"), vision(numbers.given("openai_clip.vit.im")).projected)
+
+
+@pytest.mark.parametrize("kind", ["vit", "rn"])
+def test_the_kept_numbers_of_texts_compared_with_pictures(kept: Any, agree: Any, kind: str) -> None:
+    numbers, title = kept("openai_clip"), f"openai_clip.{kind}"
+    weights = numbers.weights(f"{title}.m")
+    counters = {f"visual.{name}.num_batches_tracked": torch.tensor(7) for name in ("bn1", "layer1.0.downsample.1")}
+    archive = {name: torch.tensor(32) for name in ("input_resolution", "context_length", "vocab_size")}
+    save_file(weights | (counters if kind == "rn" else {}) | archive, "clip.safetensors")
+    vision = QUIET.load(ClipVisionModel.named("clip", "quick_gelu"))
+    words = QUIET.load(load_clip("clip", "vocabulary", activation="quick_gelu"))
+    image = vision.module(numbers.given(f"{title}.im")).projected
+    agree(numbers.expected(f"{title}.img"), image)
+    text = words.encoder.module(numbers.given(f"{title}.ids")).projected
+    text, image = (x / x.norm(dim=-1, keepdim=True) for x in (text, image))
+    agree(numbers.expected(f"{title}.lpi"), words.scale * image @ text.T)
+    agree(numbers.expected(f"{title}.lpt"), words.scale * text @ image.T)
 
 
 @pytest.mark.parametrize("version", ["v1_0", "v1_1"])

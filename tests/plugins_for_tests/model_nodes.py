@@ -1,10 +1,11 @@
 """Nodes that compute with models of the accounts. A test sets MACHINE first."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from accounts import Accounts, Weights
 
-from nodeflow import QUIET, Context, node
+from nodeflow import QUIET, Context, Model, node
 
 MACHINE: list[Accounts] = []
 
@@ -51,6 +52,40 @@ def use(
     for _ in ctx.steps(range(1)):
         pass
     return f"{loaded.name} after {after}"
+
+
+@dataclass(frozen=True)
+class Picky(Model):
+    """A model that only one device can run."""
+
+    only: str
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def judge(self, device: Any) -> None:
+        if str(device) != self.only:
+            error = ValueError(f"{device} lacks what {self.only} has\n    take {self.only}")
+            error.port = "only"  # type: ignore[attr-defined] # as Model.judge lets it
+            raise error
+
+    def build(self, device: Any) -> Any:
+        raise AssertionError("it is refused before")
+
+    lay_out = build  # type: ignore[assignment]
+
+
+@node(category="m")
+def picky(only: str = "cuda:0") -> Picky:
+    """A model that only one device can run."""
+    return Picky(only)
+
+
+@node(category="m")
+def taken(model: Picky, *, ctx: Context = QUIET) -> str:
+    """Takes the model for granted."""
+    return model.only
 
 
 def _which(first: bool) -> set[str]:

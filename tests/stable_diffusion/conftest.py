@@ -21,7 +21,7 @@ from nodeflow_diffusion.latent_unet_names import sources as unet_sources
 from nodeflow_nn.placing import WithoutMemory
 from nodeflow_nn.published import Transposed, name_of
 from nodeflow_text import clip_names
-from nodeflow_text.clip import ClipTextConfig, ClipTextTower
+from nodeflow_text.clip import ClipTextConfig, ClipTextTower, ClipVisionConfig, ClipVisionTower
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -42,13 +42,16 @@ SD1 = LatentUNetConfig(widths=(32, 64), layers=1, depths=(1, 0), heads=(8, 8), c
 SD2 = replace(SD1, heads=(2, 4), context_width=96)
 XL = replace(SD1, depths=(0, 2), middle_depth=2, heads=(2, 4), context_width=192, vector_width=24 + 6 * 256)
 REFINER = replace(XL, widths=(64, 64), heads=(1, 1), context_width=128, vector_width=24 + 5 * 256)
-TINY = {"sd1": SD1, "sd2": SD2, "sdxl": XL, "sdxl_refiner": REFINER}
+VISION = ClipVisionConfig(side=28, patch=14, width=48, depth=2, heads=1, hidden=64, activation="gelu", projection=32)
+UNCLIP = replace(SD2, vector_width=2 * 32)
+TINY = {"sd1": SD1, "sd2": SD2, "sdxl": XL, "sdxl_refiner": REFINER, "sd2_unclip_h": UNCLIP}
 FAMILIES = tuple(
     replace(family, config=TINY[family.name]) for family in latent_unet_families.FAMILIES if family.name in TINY
 )
 HOMES = {
     "sd1": ("cond_stage_model.transformer.text_model.",),
     "sd2": ("cond_stage_model.model.",),
+    "sd2_unclip_h": ("cond_stage_model.model.",),
     "sdxl": ("conditioner.embedders.0.transformer.text_model.", "conditioner.embedders.1.model."),
     "sdxl_refiner": ("conditioner.embedders.0.model.",),
 }
@@ -82,6 +85,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(variable, str(tmp_path / "none"))
     monkeypatch.setattr(latent_unet_families, "FAMILIES", FAMILIES)
     monkeypatch.setattr(clip_names, "KNOWN", KNOWN)
+    monkeypatch.setattr(clip_names, "KNOWN_VISION", {VISION.width: (VISION.heads, VISION.activation)})
     return tmp_path
 
 
@@ -97,12 +101,14 @@ def drawn(module: nn.Module, seed: int) -> nn.Module:
     return module
 
 
-def unet_of(config: LatentUNetConfig, layout: Layout, prefix: str = "", *, linear: bool = True) -> Weights:
+def unet_of(
+    config: LatentUNetConfig, layout: Layout, prefix: str = "", *, linear: bool = True, unclip: bool = False
+) -> Weights:
     unet = drawn(LatentUNet(config), 1)
     assert isinstance(unet, LatentUNet)
     return {
         name: part[:, :, None, None] if not linear and name.endswith(("proj_in.weight", "proj_out.weight")) else part
-        for name, part in taken_apart(unet, unet_sources(unet, layout, prefix=prefix)).items()
+        for name, part in taken_apart(unet, unet_sources(unet, layout, prefix=prefix, unclip=unclip)).items()
     }
 
 
@@ -134,6 +140,20 @@ def text_of(config: ClipTextConfig, prefix: str, *, projected: bool) -> Weights:
     return found
 
 
+def vision_of(home: clip_names.Home) -> Weights:
+    module, found = drawn(ClipVisionTower(VISION), 4), Weights()
+    for ours, pieces in clip_names.Tower("vision", home, True).sources(VISION.depth).items():
+        value = module.state_dict()[ours]
+        for piece, part in zip(pieces, value.chunk(len(pieces)), strict=True):
+            found[name_of(piece)] = part.T if isinstance(piece, Transposed) else part
+    return found
+
+
+def statistics(*names: str) -> Weights:
+    generator = torch.Generator().manual_seed(6)
+    return {name: 1 + 0.1 * torch.randn(1, 32, generator=generator) for name in names}
+
+
 def vae_of(layout: Layout, prefix: str = "", config: LatentAutoencoderConfig = VAE) -> Weights:
     module, found = drawn(LatentAutoencoder(config), 3), Weights()
     assert isinstance(module, LatentAutoencoder)
@@ -158,6 +178,9 @@ def single(
     found = unet_of(config, "ldm", "model.diffusion_model.", linear=family.linear)
     for prefix, text in zip(HOMES[family.name], family.texts.split(" + "), strict=True):
         found |= text_of(clips[text], prefix, projected=prefix.endswith(".model."))
+    if family.pictures:
+        (home,) = (home for home in clip_names.VISION_HOMES if home.prefix == "embedder.model.visual.")
+        found |= vision_of(home) | statistics("noise_augmentor.data_mean", "noise_augmentor.data_std")
     return found | vae_of("ldm", "first_stage_model.", vae) | {"betas": torch.zeros(1)}
 
 
@@ -168,14 +191,14 @@ def parts(name: str, channels: int = 4) -> Parts:
     texts = family.texts.split(" + ")
     folders = ["text_encoder_2"] if name == "sdxl_refiner" else ["text_encoder", "text_encoder_2"][: len(texts)]
     return Parts(
-        unet_of(config, "diffusers", linear=family.linear),
+        unet_of(config, "diffusers", linear=family.linear, unclip=family.pictures),
         {
             folder: {
                 key: value
                 for key, value in text_of(
                     CLIPS[text], "text_model.", projected=CLIPS[text].projection is not None
                 ).items()
-                if name != "sd2" or ".layers.1." not in key  # its folders lack the layer that nobody reads
+                if not name.startswith("sd2") or ".layers.1." not in key  # its folders lack the layer that nobody reads
             }
             for folder, text in zip(folders, texts, strict=True)
         },
@@ -206,7 +229,9 @@ def unet_config(family: Family, channels: int) -> dict[str, Any]:
         "cross_attention_dim": config.context_width,
         "use_linear_projection": family.linear,
     }
-    if config.vector_width:
+    if family.pictures:
+        told |= {"class_embed_type": "projection", "projection_class_embeddings_input_dim": config.vector_width}
+    elif config.vector_width:
         told |= {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": 256,
@@ -272,6 +297,10 @@ def folder(here: Path) -> Write:
             # OpenAI's is filled up with its end, open_clip's with the first of all pieces
             pad = "<|endoftext|>" if text == "CLIP ViT-L" else LETTERS[0]
             write_vocabulary(home / place.replace("text_encoder", "tokenizer"), pad)
+        if family.pictures:
+            told = {"hidden_act": VISION.activation, "num_attention_heads": VISION.heads}
+            saved(home / "image_encoder", "model", vision_of(clip_names.VISION_HOMES[0]), told)
+            saved(home / "image_normalizer", "diffusion_pytorch_model", statistics("mean", "std"), {})
         scale = 0.13025 if family.space == "sdxl" else 0.18215
         vae = {"_class_name": "AutoencoderKL", "scaling_factor": scale}
         saved(home / "vae", "diffusion_pytorch_model", made.vae, vae, shards=shards, half=half)
@@ -325,7 +354,7 @@ def control_file(here: Path) -> Write:
     def write(called: str = "edges", **changed: Any) -> str:
         net = drawn(ControlNet(replace(SD1, **changed)), 5)
         assert isinstance(net, ControlNet)
-        weights = taken_apart(net, control_sources(net, "ldm", "control_model."))
+        weights = taken_apart(net, control_sources(net.config, "ldm", "control_model."))
         save_file({name: value.contiguous() for name, value in weights.items()}, here / f"{called}.safetensors")
         return called
 

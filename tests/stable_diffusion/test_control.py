@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_told(parts: Any, control_file: Write) -> None:
     control_file("wide", context_width=96)
     with pytest.raises(ModelError, match=r"context_width is 96, not 64\n.*for the kind of model"):
         control(denoiser, picture(), "wide")
-    with pytest.raises(ModelError, match="no ControlNet for Stable Diffusion"):
+    with pytest.raises(ModelError, match='is of the kind "sd15 checkpoint", but expected controlnet'):
         control(denoiser, picture(), "model")
     with pytest.raises(ValueError, match="alpha channel"):
         control(denoiser, picture(channels=4), "edges")

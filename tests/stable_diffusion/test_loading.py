@@ -18,7 +18,7 @@ from nodeflow_text.nodes import encode
 from safetensors.torch import load_file, save_file
 
 from nodeflow import QUIET, LatentSpace, ModelError, TextEmbedding
-from nodeflow.testing import assert_deterministic, check_plugin
+from nodeflow.testing import RecordingContext, assert_deterministic, check_plugin
 
 Write = Callable[..., str]
 FAMILIES = ("sd1", "sd2", "sdxl", "sdxl_refiner")
@@ -151,6 +151,11 @@ def test_what_is_predicted_is_taken_from_what_the_files_say(file: Write, folder:
     file("sd2", "inpaint", channels=9)
     assert "eps" == load_unet("inpaint").prediction  # type: ignore[attr-defined]
     file("sdxl", "tuned", v_pred=torch.zeros(1))
+    ctx = RecordingContext()
+    load_unet("tuned", "v", ctx=ctx)
+    assert [] == ctx.said
+    load_unet("tuned", "eps", ctx=ctx)
+    assert 'says that it predicts "v", but is sampled as "eps"; pictures of noise or flat colour' in ctx.said[0]
     assert "v" == load_unet("tuned").prediction  # type: ignore[attr-defined]
     folder("sd2", prediction_type="v_prediction")
     assert "v" == load_unet("folder").prediction  # type: ignore[attr-defined]

@@ -197,7 +197,7 @@ def test_kohyas_names_for_both_parts_of_one_file(file: Write, here: Path) -> Non
     ]
     assert [{"layers.1.qkv.weight"}, {"layers.0.up.weight", "projection.weight"}] == found
     tower = before.first.encoder.module
-    value = text_stems(tower, 1)["lora_te1_text_model_encoder_layers_1_self_attn_v_proj"]
+    value = text_stems(tower.config, 1)["lora_te1_text_model_encoder_layers_1_self_attn_v_proj"]
     assert Rows("layers.1.qkv", 128, 64) == value
 
 
@@ -228,7 +228,10 @@ def test_what_does_not_fit_is_told_with_what_it_looks_like(denoiser: Any, here: 
     told = faulty(denoiser, wide)
     assert "is [32, 4] times [4, 2048], but the model has [32, 64]" in told
     assert "it looks like one for Stable Diffusion XL" in told
-    assert "LoHa" in faulty(denoiser, {"lora_unet_conv_in.hada_w1_a": torch.ones(2, 2)})
+    assert "OFT, which is not read" in faulty(denoiser, {"lora_unet_conv_in.oft_blocks": torch.ones(2, 2)})
+    assert "lora_up.weight beside a whole difference" in faulty(
+        denoiser, good | {f"{NAMES[0]}.diff": torch.ones(32, 32)}
+    )
     assert "one for Flux" in faulty(
         denoiser, {"transformer.single_transformer_blocks.0.x.lora_A.weight": torch.ones(2)}
     )
@@ -251,5 +254,10 @@ def test_other_denoisers_and_encoders_are_refused(denoiser: Any, here: Path) -> 
         lora(load(), "style")
     with pytest.raises(ValueError, match="changes text encoders of CLIP"):
         text_nodes.lora(load_encoder(), "style")
-    with pytest.raises(ModelError, match=r"none of its tensors \(.*\) is an adapter's"):
+    with pytest.raises(
+        ModelError, match=r'"sd15 checkpoint", but expected lora\n    open it by diffusion.load_checkpoint'
+    ):
         text_nodes.lora(load_checkpoint("model").encoder, "model")
+    save_file({"a": torch.ones(1)}, "unknown.safetensors")
+    with pytest.raises(ModelError, match=r"none of its tensors \(a, ...\) is an adapter's"):
+        text_nodes.lora(load_checkpoint("model").encoder, "unknown")

@@ -121,12 +121,19 @@ def test_tensors_that_are_missing_left_over_or_odd_are_listed(file: Write) -> No
         assert fault in str(caught.value)
 
 
+def test_a_first_stage_that_is_missing_is_named(file: Write) -> None:
+    missing = "model.diffusion_model.input_blocks.1.0.in_layers.2.weight"
+    file(without=missing)
+    with pytest.raises(ModelError, match=f"first stage of this U-Net is incomplete: {missing} is missing"):
+        load_unet("model")
+
+
 @pytest.mark.parametrize(
     ("without", "told"),
     [
         ("first_stage_model.", "there is no latent autoencoder"),
         ("cond_stage_model.", "holds no text tower of CLIP"),
-        ("model.diffusion_model.", "there is no latent U-Net among its"),
+        ("model.diffusion_model.", 'is of the kind "vae", but expected checkpoint'),
     ],
 )
 def test_a_part_that_is_missing_is_named(without: str, told: str, file: Write) -> None:
@@ -179,6 +186,13 @@ def test_a_folder_that_lacks_parts_or_shards(folder: Write) -> None:
         load_checkpoint("alone")
 
 
+def test_an_autoencoder_of_another_model_in_the_folder(folder: Write) -> None:
+    folder()
+    Path("folder/vae/config.json").write_text('{"_class_name": "AutoencoderKL", "scaling_factor": 0.13025}')
+    with pytest.raises(ModelError, match=r"its autoencoder makes latents of sdxl, but its U-Net denoises .* sd15"):
+        load_checkpoint("folder")
+
+
 def test_what_is_no_stable_diffusion_is_told_with_what_it_looks_like(here: Path) -> None:
     save_file({"blocks.0.weight": torch.zeros(2, 2)}, here / "other.safetensors")
     with pytest.raises(ModelError, match=r"no latent U-Net among its 1 tensors \(blocks.0.weight, ...\)\n    expected"):
@@ -196,5 +210,11 @@ def test_a_config_of_another_network_is_refused(folder: Write) -> None:
     ):
         load_unet("folder")
     config.write_text('{"block_out_channels": [32, 64]}')
-    with pytest.raises(ModelError, match=r"its config\.json lacks or garbles 'down_block_types'"):
+    with pytest.raises(ModelError, match=r'its config\.json lacks or garbles "down_block_types"\n    fetch it again'):
+        load_unet("folder")
+    config.write_text('{"block_out_channels": 32, "down_block_types": 2}')
+    with pytest.raises(ModelError, match=r"its config\.json says things that no U-Net's does\n    fetch it again"):
+        load_unet("folder")
+    config.write_text("null")
+    with pytest.raises(ModelError, match=r"config\.json is no JSON object\n    fetch it again"):
         load_unet("folder")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from nodeflow_text import vocabulary_recipes
+from nodeflow_text import published_nodes, vocabulary_recipes
 from nodeflow_text.clip import ClipTextConfig
-from nodeflow_text.nodes import encode
+from nodeflow_text.nodes import encode, load_encoder
 from nodeflow_text.published_nodes import load_clip, load_t5
 from safetensors.torch import load_file, save_file
 
@@ -80,10 +80,17 @@ def test_a_shape_that_does_not_fit(clip: Write) -> None:
 def test_no_such_tower(clip: Write, t5: Write) -> None:
     clip()
     t5()
-    with pytest.raises(ModelError, match=r"(?s)holds no text tower of CLIP.*encoder.layers"):
+    with pytest.raises(
+        ModelError, match=r'"t5 text encoder", but expected clip or checkpoint\n    open it by text.load_t5'
+    ):
         load_clip("t5")
-    with pytest.raises(ModelError, match=r"(?s)holds no encoder of T5.*relative_attention_bias"):
+    with pytest.raises(ModelError, match=r'"clip text encoder", but expected t5\n    open it by text.load_clip'):
         load_t5("clip")
+    save_file({"a": torch.zeros(1)}, "other.safetensors")
+    with pytest.raises(ModelError, match=r"(?s)holds no text tower of CLIP.*encoder.layers"):
+        load_clip("other")
+    with pytest.raises(ModelError, match=r"(?s)holds no encoder of T5.*relative_attention_bias"):
+        load_t5("other")
     with pytest.raises(ModelError, match="holds 1 CLIP text towers, but number 2"):
         load_clip("clip", number=2)
 
@@ -111,6 +118,49 @@ def test_a_prompt_of_a_megabyte(clip: Write, t5: Write) -> None:
     with pytest.raises(ValueError, match="a prompt has 500,000 tokens in 6667 rows, but expected up to 256"):
         encode(load_clip("clip"), "a " * 500_000)
     assert (1, 77, 32) == QUIET.load(load_t5("t5"))(["a " * 500_000]).tokens.shape
+
+
+def test_halves_of_characters_are_read_as_the_replacement(clip: Write, t5: Write) -> None:
+    clip()
+    t5()
+    for encoder in (load_clip("clip"), load_t5("t5"), load_encoder()):
+        odd, replaced = (encode(encoder, f"a {sign} red circle\ud83d\ude00").tokens for sign in ("\ud800", "\ufffd"))
+        assert torch.equal(odd, replaced)
+
+
+@pytest.mark.parametrize("load", [load_clip, load_t5])
+def test_what_a_file_is_counts_before_its_vocabulary(
+    load: Callable[..., object], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vocabulary_recipes, "installed_clip", lambda: None)
+    identity = {load_clip: published_nodes._clip_identity, load_t5: published_nodes._t5_identity}[load]
+    asked = {"activation": "auto"} if load is load_clip else {}
+    down = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
+    save_file({down: torch.zeros(4, 768)}, "style.safetensors")
+    save_file({"a": torch.zeros(1)}, "unknown.safetensors")
+    for call in (lambda name: load(name), lambda name: identity(name, "", 1, **asked)):
+        with pytest.raises(
+            ModelError, match=r'style.safetensors is of the kind "sd15 lora".*\n    open it by diffusion.lora'
+        ):
+            call("style")
+        with pytest.raises(ModelError, match=r"unknown.safetensors holds no (text tower of CLIP|encoder of T5)"):
+            call("unknown")
+
+
+def test_numbers_that_are_none_are_named_and_so_are_types_of_none(clip: Write) -> None:
+    file = clip() / "model.safetensors"
+    weights, name = load_file(file), "text_model.encoder.layers.1.mlp.fc2.bias"
+    weights[name][3] = float("nan")
+    save_file(weights, file)
+    with pytest.raises(ModelError, match=rf"cannot be loaded: {name}: not finite; .*\n    fetch it again$"):
+        encode(load_clip("clip"), "a")
+    weights[name][3] = 1e38
+    save_file(weights, file)
+    with pytest.raises(ModelError, match=rf"{name} goes beyond what float16 can hold\n    choose bf16 or fp32"):
+        encode(load_clip("clip", precision="fp16"), "a")
+    save_file(weights | {name: torch.zeros(64, dtype=torch.int8)}, file)
+    with pytest.raises(ModelError, match=rf"1 tensor does not fit: {name} is I8, not floating point"):
+        load_clip("clip")
 
 
 def test_heads_that_do_not_divide(clip: Write) -> None:

@@ -1,0 +1,1 @@
+"""The desktop editor: builds, runs and saves the graph files that the command line runs."""

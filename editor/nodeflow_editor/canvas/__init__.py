@@ -1,0 +1,1 @@
+"""The drawing of a graph, and the gestures on it."""

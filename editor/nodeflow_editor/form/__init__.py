@@ -1,0 +1,1 @@
+"""The form: all inputs of the chosen nodes, one beneath the other."""

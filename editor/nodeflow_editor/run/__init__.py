@@ -1,0 +1,1 @@
+"""Runs: the worker process and its thread, the queue that survives a crash, and what came of runs before."""

@@ -1,0 +1,1 @@
+"""The viewer: a picture closely looked at, beside another, a 16k one as well."""
