@@ -19,7 +19,7 @@ class Aside(QObject):
 
     def __init__(self, name: str, parent: QObject) -> None:
         super().__init__(parent)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"nodeflow-{name}")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"editor-{name}")
         self._closed = False
         self._over.connect(self._hand_over, Qt.ConnectionType.QueuedConnection)
 

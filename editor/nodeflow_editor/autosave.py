@@ -38,7 +38,7 @@ class Autosave(QObject):
         self._keys: dict[Page, str] = {}
         self._kept: dict[Page, Document] = {}
         """What each graph was when it was last read, written or backed up."""
-        self._hand = ThreadPoolExecutor(1, thread_name_prefix="nodeflow-backups")
+        self._hand = ThreadPoolExecutor(1, thread_name_prefix="editor-backups")
         self._told, self._leaving, self._over = False, False, False
         self._timer = QTimer(self, singleShot=True, interval=EVERY)
         self._timer.timeout.connect(self.keep_all)

@@ -134,12 +134,6 @@ def same_file(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def relative_to(path: Path, folder: Path) -> str:
-    """A path as a graph in that folder has it: relative with slashes if it is below, else whole."""
-    whole, root = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else str(whole)
-
-
 def loader(catalog: Catalog) -> tuple[str, int, str] | None:
     """The node type that loads a picture, its version, and its input for the file; None if no plugin has one."""
     found = []

@@ -16,10 +16,12 @@ from nodeflow.errors import GraphError
 from nodeflow_editor.bars import Answer
 from nodeflow_editor.bringing import Bringing
 from nodeflow_editor.canvas.moving import snapped
-from nodeflow_editor.disk import is_foreign, is_picture, loader, relative_to
+from nodeflow_editor.disk import is_foreign, is_picture, loader
 from nodeflow_editor.files import Files
 from nodeflow_editor.graph_model import free_name
+from nodeflow_editor.pickers import file_name
 from nodeflow_editor.pieces import pasted
+from nodeflow_editor.trust import trust
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
@@ -108,11 +110,12 @@ class Dropping(QObject):
         taken = set(page.model.graph.nodes)
         made: list[str] = []
         for number, file in enumerate(files):
+            trust(self.window.settings, file)
             node = free_name(name.rpartition(".")[2], taken)
             taken.add(node)
             made.append(node)
             corner = [snapped(place.x() + number * BESIDE), snapped(place.y() + number * BESIDE)]
-            entry = NodeEntry(name, version, {port: relative_to(file, page.model.folder)})
+            entry = NodeEntry(name, version, {port: file_name(file)})
             edits += [AddNode(node, entry), MoveNodes({node: corner})]
         if self.window.do(Group(tuple(edits)), "Drop images" if len(files) > 1 else "Drop image"):
             page.scene.select(made)

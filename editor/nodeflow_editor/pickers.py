@@ -12,18 +12,25 @@ from PySide6.QtWidgets import QColorDialog, QFileDialog, QWidget
 from nodeflow_editor.chooser import Choice, Chooser
 from nodeflow_editor.model_list import Model, ModelList
 from nodeflow_editor.ranking import Candidate, ranked
+from nodeflow_editor.settings import Settings
 from nodeflow_editor.theme import Palette
+from nodeflow_editor.trust import trust
 
 Done = Callable[[str], None]
 PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff *.gif);;All files (*)"
 
 
-def pick_file(owner: QWidget, start: str, done: Done) -> QFileDialog:
-    """Opens a dialog that names a file; `done` is handed the name as graphs have it."""
+def pick_file(owner: QWidget, start: str, done: Done, settings: Settings) -> QFileDialog:
+    """Opens a dialog that names a file, which runs may read then; `done` is handed the name as graphs have it."""
     dialog = QFileDialog(owner, "Choose a file", str(_folder(start)), PICTURES)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.setObjectName("pick.file")
-    dialog.fileSelected.connect(lambda path: done(file_name(Path(path))))
+
+    def chosen(path: str) -> None:
+        trust(settings, Path(path))
+        done(file_name(Path(path)))
+
+    dialog.fileSelected.connect(chosen)
     dialog.finished.connect(dialog.deleteLater)
     dialog.open()
     return dialog

@@ -23,6 +23,7 @@ from nodeflow_editor.run.queue import Entry, RunQueue
 from nodeflow_editor.run.thumbnails import thumbnail
 from nodeflow_editor.run_marks import PageRun, Progress, span, ways
 from nodeflow_editor.seeds import next_seeds
+from nodeflow_editor.trust import readable
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
@@ -127,7 +128,9 @@ class RunPart(QObject):
     def _submit(self, page: Page, document: Document, graph: Graph, until: str | None) -> int:
         file = page.model.file
         named = str(file) if file is not None else f"{page.label}.json" if page.label else None
-        how = {"device": self.device} if self.device else {}
+        how: dict[str, Any] = {"read": readable(self.window.settings, page.model.folder)}
+        if self.device:
+            how["device"] = self.device
         number = self.runner.submit(document, named, page.model.folder, self.out, until, **how)
         targets = (until,) if until is not None else graph.targets()
         parents = {step: graph.steps[step].parents() for step in graph.needed(targets)}

@@ -24,6 +24,7 @@ def _swept(request) -> Iterator[None]:
     yield
     request.config.swept = getattr(request.config, "swept", 0) + 1
     gc.collect(2 if request.config.swept % SWEEP == 0 else 1)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,10 @@ def test_a_graph_and_a_picture_that_carries_one_open_in_tabs(window, tmp_path) -
     assert 0 == window_page.model.undo.count()
 
 
-def test_an_image_dropped_on_the_canvas_becomes_a_loader_there_with_its_path_beside_the_graph(window, tmp_path) -> None:
+def test_an_image_dropped_on_the_canvas_becomes_a_loader_there_with_its_path_from_the_working_folder(
+    window, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     save(Document(), tmp_path / "graph.json")
     page = Files.of(window).open(tmp_path / "graph.json")
     place = QPointF(300, 200)

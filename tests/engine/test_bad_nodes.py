@@ -37,7 +37,7 @@ def test_whatever_a_node_raises_is_its_failure_and_the_engine_works_afterwards(k
     assert {"out": 2} == ended({"b": ("number", {"x": 2})}, {"out": "b"}, engine).outputs
 
 
-@pytest.mark.parametrize("kind", RAISED.keys() - {"MemoryError"})
+@pytest.mark.parametrize("kind", sorted(RAISED.keys() - {"MemoryError"}))
 def test_whatever_a_node_raises_in_its_own_thread_is_its_failure(kind):
     engine = Engine(device="cpu")
     told = events({"a": ("w.boom_aside", {"kind": kind})}, {"out": "a"}, engine)

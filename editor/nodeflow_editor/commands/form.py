@@ -45,7 +45,7 @@ def attach(window: Window) -> FormPanel:
 def _pick(window: Window, panel: FormPanel, row: FormRow, done: Callable[[str], None]) -> None:
     text = row.value if type(row.value) is str else ""
     if row.port.widget == "file":
-        pick_file(window, text, done)
+        pick_file(window, text, done, window.settings)
     elif row.port.widget == "colour":
         pick_colour(window, text, done)
     else:

@@ -106,7 +106,7 @@ class Values:
         if found.widget == "seed":
             self.set(page, node, port, seeds.drawn(found), "New seed")
         elif found.widget == "file":
-            pick_file(self._window, text, done)
+            pick_file(self._window, text, done, self._window.settings)
         elif found.widget == "colour":
             pick_colour(self._window, text, done)
         elif found.widget == "model":

@@ -68,7 +68,7 @@ class Runner(QObject):
         self.history = history
         self.state = "idle"
         self._mail = Mailbox()
-        self._shelf = ThreadPoolExecutor(1, thread_name_prefix="nodeflow-history")
+        self._shelf = ThreadPoolExecutor(1, thread_name_prefix="editor-history")
         self._closed = False
         self._timer = QTimer(self, singleShot=True)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)

@@ -69,7 +69,7 @@ class Work:
         self._state = "idle"
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=target, name=f"nodeflow-{name}", daemon=True)
+            threading.Thread(target=target, name=f"editor-{name}", daemon=True)
             for name, target in (("clerk", self._serve), ("runs", self._work))
         ]
         for thread in self._threads:
@@ -166,7 +166,7 @@ class Work:
         timer.daemon = True
         timer.start()
         if process is not None:
-            threading.Thread(target=process.cancel, name="nodeflow-cancel", daemon=True).start()
+            threading.Thread(target=process.cancel, name="editor-cancel", daemon=True).start()
 
     def _cancel_all(self) -> None:
         for run in self._queue.clear():
@@ -320,7 +320,8 @@ class Work:
 def _how(entry: Entry) -> dict[str, Any]:
     folder = Path(entry.folder)
     given = {"name": entry.name, "file": entry.file, "folder": folder, "out": Path(entry.out), "until": entry.until}
-    return {"read": [folder], **entry.how, **given}
+    read = [Path(name) for name in entry.how.get("read", [folder])]
+    return {**entry.how, "read": read, **given}
 
 
 def _failed(run: int, error: Exception) -> dict[str, Any]:
