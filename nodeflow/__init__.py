@@ -6,9 +6,12 @@ Plugins need only the names below. They are loaded on first use, so that the com
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
+"""As `typing` has it, whose import alone takes ten times as long as all of this file."""
 if TYPE_CHECKING:
+    from typing import Any
+
     from nodeflow.catalog import Catalog, open_catalog
     from nodeflow.checkpoints import Checkpoint
     from nodeflow.context import QUIET, Context
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
         checkpoint_identity,
         file_identity,
         find_checkpoint,
+        find_folder,
         find_weights,
         weights_identity,
     )
@@ -66,7 +70,7 @@ _HOMES = {
     "errors": ("Cancelled", "GraphError", "ModelError", "NodeflowError", "PluginError", "RunError", "WorkerDied"),
     "files": (
         "CheckpointModel", "FileModel", "Patch", "checkpoint_identity", "file_identity", "find_checkpoint",
-        "find_weights", "weights_identity",
+        "find_folder", "find_weights", "weights_identity",
     ),
     "foreign": ("Foreign", "Remark"),
     "graph": ("Graph", "build"),
@@ -132,6 +136,7 @@ __all__ = [
     "expecting",
     "file_identity",
     "find_checkpoint",
+    "find_folder",
     "find_weights",
     "hook",
     "node",

@@ -14,6 +14,9 @@ from nodeflow.jsontext import read_bytes, refuse
 from nodeflow.regular import open_file
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+OTHERS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+"""How other pictures begin: JPEG, GIF, BMP, TIFF."""
+ONLY_PNG = "those that nodeflow saved as PNG do; `nodeflow import` reads ComfyUI's, WebP and JPEG too"
 KEYWORD = b"nodeflow\0"
 GRAPH_AT_MOST = 16 * 2**20
 MOST_CHUNKS = 10_000
@@ -46,8 +49,12 @@ def graph_text(path: Path) -> bytes:
     """
     try:
         with open_file(path) as file:
-            if file.read(8) != SIGNATURE:
+            start = file.read(12)
+            if not start.startswith(SIGNATURE):
+                if start.startswith(OTHERS) or (start[:4] == b"RIFF" and start[8:] == b"WEBP"):
+                    refuse("this picture carries no graph", ONLY_PNG, os.fspath(path))
                 return read_bytes(path)
+            file.seek(len(SIGNATURE))
             text = _carried(file)
     except (OSError, ValueError):
         return read_bytes(path)  # which says what is the matter

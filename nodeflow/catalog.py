@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import difflib
 import hashlib
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -34,6 +35,8 @@ OTHERS = "others"
 """In it: all plugins that did not come with nodeflow."""
 OWN = "nodeflow-engine"
 """The distribution that nodeflow and its own plugins come in."""
+UNREAD = "?"
+"""Stands for the files of a plugin that was left out before anybody read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,7 @@ class Catalog:
     def without(self, names: Iterable[str]) -> Catalog:
         """The catalog without these plugins and their nodes; "others" are all that did not come with nodeflow."""
         off = set(names)
-        gone = [plugin for plugin in self.plugins
-                if plugin.name in off or (OTHERS in off and plugin.distribution != OWN)]  # fmt: skip
+        gone = [plugin for plugin in self.plugins if _is_off(plugin, off)]
         if not gone:
             return self
         nodes = {node for plugin in gone for node in plugin.nodes}
@@ -138,9 +140,10 @@ def open_catalog(
     Args:
         folder: where the catalog is kept; the user's cache folder if None.
         refresh: import every plugin again.
-        off: plugins that are left out, by name; those of `NODEFLOW_PLUGINS_OFF` if None.
+        off: plugins that are left out and not imported, by name; those of `NODEFLOW_PLUGINS_OFF` if None.
     """
-    return _brought_up_to_date(folder, refresh).without(left_out() if off is None else off)
+    names = set(left_out() if off is None else off)
+    return _brought_up_to_date(folder, refresh, names).without(names)
 
 
 def left_out() -> tuple[str, ...]:
@@ -148,7 +151,11 @@ def left_out() -> tuple[str, ...]:
     return tuple(name for part in os.environ.get(OFF, "").split(",") if (name := part.strip()))
 
 
-def _brought_up_to_date(folder: Path | None, refresh: bool) -> Catalog:
+def _is_off(plugin: Plugin, off: Collection[str]) -> bool:
+    return plugin.name in off or (OTHERS in off and plugin.distribution != OWN)
+
+
+def _brought_up_to_date(folder: Path | None, refresh: bool, off: Collection[str]) -> Catalog:
     key = hashlib.blake2b(f"{sys.prefix} {sys.version}".encode(), digest_size=8).hexdigest()
     path = (folder or cache_folder()) / f"catalog-{key}.json"
     known = {} if refresh else _read(path)
@@ -160,13 +167,15 @@ def _brought_up_to_date(folder: Path | None, refresh: bool) -> Catalog:
         old = {}
     found = list(_installed())
     stale = [plugin for plugin in found if not plugin.taken and not _same(plugin, old.get(plugin.name))]
-    fresh = _probe(stale)
+    fresh = _probe([plugin for plugin in stale if not _is_off(plugin, off)])
     specs: dict[str, Any] = {}
     plugins: list[dict[str, Any]] = []
     for plugin in found:
         told = fresh.get(plugin.name)
         if plugin.taken:
             plugins.append(asdict(plugin))
+        elif told is None and plugin in stale:  # it is off: who has it on reads it
+            plugins.append(asdict(plugin) | {"files": UNREAD})
         elif told is None:
             plugins.append(old[plugin.name])
             specs |= {name: known["specs"][name] for name in old[plugin.name]["nodes"]}
@@ -278,6 +287,7 @@ def _child(asked: str) -> tuple[str, str, str]:
 
     drained = threading.Thread(target=drain, name="nodeflow-probe", daemon=True)
     drained.start()
+    atexit.register(child.kill)
     watch = _Watch(child)
     watch.begin(json.loads(asked)[0][0])
     assert child.stdin is not None
@@ -292,6 +302,7 @@ def _child(asked: str) -> tuple[str, str, str]:
         if text.endswith('"begins": true}\n'):
             watch.begin(json.loads(text)["name"])
     code = child.wait()
+    atexit.unregister(child.kill)
     watch.stop()
     ending = f"the plugin ended the interpreter that imported it (exit code {code})"
     if watch.late:

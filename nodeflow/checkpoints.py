@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeflow.errors import ModelError
-from nodeflow.headers import CURE, PICKLED, Entry, short, unreadable, weights_header
+from nodeflow.headers import CURE, PICKLED, Entry, amiss, short, unreadable, weights_header
 from nodeflow.regular import open_file
 
 SUFFIX = ".safetensors"
@@ -191,8 +191,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
-        at = getattr(error, "pos", getattr(error, "start", None))
-        raise ModelError(f"{path} is no JSON{'' if at is None else f' at byte {at:,}'}\n    {CURE}") from error
+        raise ModelError(f"{path} is no JSON{amiss(error)}\n    {CURE}") from error
     if not isinstance(found, dict):
         fault = f"longer than {LONGEST_JSON:,} bytes" if len(text) > LONGEST_JSON else "no JSON object"
         raise ModelError(f"{path} is {fault}\n    {CURE}")

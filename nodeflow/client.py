@@ -48,18 +48,23 @@ class Worker:
         self._noise: deque[str] = deque(maxlen=NOISE)
         self._runs = 0
         self._sending = threading.RLock()  # a cancel comes from other threads, and from signal handlers
-        self._process = subprocess.Popen(
-            command or (sys.executable, "-P", "-m", "nodeflow.worker"),
-            env={"OMP_WAIT_POLICY": WAITING, **os.environ},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            pass_fds=self._ring.inherited if self._ring is not None else (),
-            process_group=0 if GROUPS else None,
-        )
+        try:
+            self._process = subprocess.Popen(
+                command or (sys.executable, "-P", "-m", "nodeflow.worker"),
+                env={"OMP_WAIT_POLICY": WAITING, **os.environ},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                pass_fds=self._ring.inherited if self._ring is not None else (),
+                process_group=0 if GROUPS else None,
+            )
+        except BaseException:
+            if self._ring is not None:
+                self._ring.close()
+            raise
         self._drain = threading.Thread(target=self._listen, name="nodeflow-noise", daemon=True)
         self._drain.start()
 
@@ -106,7 +111,9 @@ class Worker:
         """Runs a graph, or the text of one, and yields its events, each as `Event.as_json` has it; the last is "ended".
 
         With `previews`, pictures of unfinished work and of finished nodes come as {"event": "previewed", "node",
-        "sequence", "width", "height", "pixels"}, RGB8; one that was overtaken before it was copied is left out.
+        "sequence", "width", "height", "of", "count", "shown", "pixels"}, RGB8; "of" is the width and height of the
+        picture itself, which may be larger. Of a batch of "count" pictures, the first "shown" come, one after another.
+        One that was overtaken before it was copied is left out.
 
         Raises:
             GraphError: the worker found the graph wrong.
@@ -152,7 +159,7 @@ class Worker:
 
     def _copied(self, event: dict[str, Any]) -> bool:
         """Puts a preview's pixels into its event; False if they were overwritten meanwhile."""
-        size = event["width"] * event["height"] * 3
+        size = event["width"] * event["height"] * 3 * event["shown"]
         pixels = self._ring.read(event.pop("slot"), event["sequence"], size) if self._ring is not None else None
         event["pixels"] = pixels
         return pixels is not None
@@ -220,7 +227,7 @@ def _event(line: str) -> dict[str, Any]:
 
 def _cure(code: int, node: str) -> str:
     """What may be done about a process that ended so."""
-    if code == -signal.SIGKILL:
+    if code < 0 and code == -signal.SIGKILL:  # which Windows lacks, as it lacks codes below 0
         return "the system may have run out of memory: use smaller pictures or batches, or end other programs"
     if not node:
         return "run it again; if it ends again, report it with the output of `nodeflow info`"

@@ -234,9 +234,11 @@ class Group(Edit):
         for kind, run in groupby(self.edits, type):
             if kind is RemoveNode:  # at once: each alone looks through all wires, which at 5,000 nodes takes 10 s
                 document = _without(document, [edit.node for edit in run if isinstance(edit, RemoveNode)])
-                continue
-            for edit in run:
-                document = edit.change(document)
+            elif kind is AddNode:  # at once: each alone copies the table of all nodes, which takes 0.5 s
+                document = _with(document, [edit for edit in run if isinstance(edit, AddNode)])
+            else:
+                for edit in run:
+                    document = edit.change(document)
         return document
 
 
@@ -253,6 +255,21 @@ class Patch(Edit):
 def tables(document: Document) -> dict[str, Any]:
     """The parts of a document by name, as `delta` takes them."""
     return {table.name: getattr(document, table.name) for table in fields(document)}
+
+
+def _with(document: Document, edits: Iterable[AddNode]) -> Document:
+    """The document with nodes added, one after the other."""
+    for last, run in groupby(edits, lambda edit: edit.before is None):
+        if not last:
+            for edit in run:
+                document = edit.change(document)
+            continue
+        nodes = dict(document.nodes)
+        for edit in run:
+            _new_name(edit.node, nodes, "node")
+            nodes[edit.node] = _checked(edit.node, edit.entry)
+        document = replace(document, nodes=nodes)
+    return document
 
 
 def _without(document: Document, names: Iterable[str]) -> Document:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from nodeflow.errors import Problem
 
 MAX_PROBLEMS = 1_000
+MORE = "more problems"
+"""How the last one ends that tells how many are not told."""
 
 
 class Faults:
@@ -49,7 +51,7 @@ class Faults:
         """What was found, in order, after what was known before; the last one tells how many more there are."""
         told = [*before, *(self._told(at, problem) for at, problem in enumerate(self._found))]
         over = self._unsaid + max(0, len(told) - MAX_PROBLEMS)
-        more = [Problem(f"and {over:,} more problems", file=self._file)] if over else []
+        more = [Problem(f"and {over:,} {MORE}", file=self._file)] if over else []
         return told[:MAX_PROBLEMS] + more
 
     def _told(self, at: int, problem: Problem) -> Problem:

@@ -6,11 +6,11 @@ import difflib
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,7 @@ from nodeflow.checkpoints import Checkpoint, read_checkpoint
 from nodeflow.context import QUIET, Context
 from nodeflow.errors import ModelError
 from nodeflow.headers import unreadable
-from nodeflow.hub import SCHEME, found_at_hub
+from nodeflow.hub import SCHEME, folder_at_hub, found_at_hub
 from nodeflow.places import found_at
 from nodeflow.regular import odd_kind, open_file
 from nodeflow.values import Model
@@ -136,13 +136,61 @@ def find_checkpoint(name: str, ctx: Context = QUIET, part: str = "") -> Checkpoi
     """
     path = _found(name, ctx, folders=True, part=part)
 
-    def judge(file: Path) -> None:
-        ctx.read(file)
-        _judged(file)
-
     if part and (path / part).is_dir():
         path = path / part
-    return read_checkpoint(path, judge if path not in _shipped_found else Path)
+    return read_checkpoint(path, partial(_allow, name, ctx) if path not in _shipped_found else Path)
+
+
+def find_folder(name: str, kinds: Sequence[Sequence[str]], part: str = "", ctx: Context = QUIET) -> Path:
+    """The folder of that name, or its subfolder `part`, which has all the files of one of `kinds`.
+
+    Args:
+        name: as for `find_checkpoint`.
+        kinds: names of files, such as those of a vocabulary; the first set is looked for first.
+        part: the subfolder to look into as well.
+        ctx: as for `find_weights`.
+
+    Raises:
+        ModelError: there is none.
+        PermissionError: it lies outside the folders that the run may read.
+    """
+    if name.startswith(SCHEME):
+        path, why = folder_at_hub(name, kinds, part, looking=_headers.get()), "the repository has no such files there"
+    else:
+        path, why = _folder(name, kinds, part)
+    if path is None:
+        wanted = ", or with ".join(" and ".join(files) for files in kinds)
+        raise ModelError(f'no folder "{name}" with {wanted}\n    {why}')
+    _allow(name, ctx, path)
+    return path
+
+
+def _folder(name: str, kinds: Sequence[Sequence[str]], part: str) -> tuple[Path | None, str]:
+    """A folder on disk, or why there is none."""
+    why = ""
+    for home in (name, f"{name}/{part}") if part else (name,):
+        for files in kinds:
+            try:
+                path = found_at(f"{home}/{files[0]}", folders=False).parent
+            except ModelError as error:
+                why = why or str(error)
+                continue
+            lacking = [file for file in files if not (path / file).is_file()]
+            if not lacking:
+                return path, ""
+            why = why or f"{path} lacks {', '.join(lacking)}"
+    return None, why
+
+
+def _allow(name: str, ctx: Context, path: Path) -> None:
+    """Asks whether a file may be read; a refusal tells the name, for by its path alone it may look as if it could."""
+    try:
+        ctx.read(path)
+        _judged(path)
+    except PermissionError as error:
+        if error.errno is not None or f'"{name}"' in str(error):
+            raise
+        raise PermissionError(f'"{name}": {error}') from error
 
 
 def checkpoint_identity(checkpoint: Checkpoint) -> str:
@@ -159,14 +207,11 @@ def _found(name: str, ctx: Context, *, folders: bool, part: str = "") -> Path:
     plugin, colon, stem = name.partition(":")
     if name.startswith(SCHEME):
         path = found_at_hub(name, part=part, folders=folders, looking=_headers.get())
-        ctx.read(path)
-        _judged(path)
-        return path
-    if colon and len(plugin) > 1:
+    elif colon and len(plugin) > 1:
         return _shipped(plugin, stem)
-    path = found_at(name, folders=folders)
-    ctx.read(path)
-    _judged(path)
+    else:
+        path = found_at(name, folders=folders)
+    _allow(name, ctx, path)
     return path
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from nodeflow.catalog import Catalog
 from nodeflow.document import Document, parse, write
 from nodeflow.errors import GraphError, NodeflowError, PluginError, Problem, a_or_an
+from nodeflow.faults import MORE
 from nodeflow.graph import build
 from nodeflow.jsontext import MAX_BYTES, compact, read_start, refuse, too_large
 
@@ -109,5 +110,6 @@ def faults_of(document: Document, catalog: Catalog, left: Collection[str]) -> li
     try:
         build(parse(write(document)), catalog)
     except GraphError as error:
-        return [problem for problem in error.problems if problem.node not in left]
+        found = [problem for problem in error.problems if problem.node not in left]
+        return [problem for problem in found if not (left and problem.message.endswith(MORE))]  # of those left as well
     return []

@@ -115,9 +115,7 @@ def _read(path: Path, text: bytes, size: int) -> WeightsHeader:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        at = getattr(error, "pos", getattr(error, "start", None))
-        where = "" if at is None else f" at byte {at:,}"
-        raise ValueError(f"its {len(text):,} bytes are no JSON{where}") from error
+        raise ValueError(f"its {len(text):,} bytes are no JSON{amiss(error)}") from error
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object, but expected one of tensors by name")
     metadata = found.pop("__metadata__", None) or {}
@@ -157,9 +155,20 @@ def _counts(value: Any) -> bool:
     return not [number for number in value if type(number) is not int or number < 0]
 
 
+def amiss(error: ValueError | RecursionError) -> str:
+    """Where a text ceases to be JSON, as far as the error of reading it tells: " at byte 12"."""
+    if isinstance(error, RecursionError):
+        return ", but brackets within brackets"
+    at = getattr(error, "pos", getattr(error, "start", None))
+    return "" if at is None else f" at byte {at:,}"
+
+
 def short(value: Any) -> str:
     """A value out of a stranger's JSON, as JSON has it, in a few characters."""
-    text = json.dumps(value) if not isinstance(value, list | dict) or len(value) < SHOWN else "a long list"
+    try:
+        text = json.dumps(value) if not isinstance(value, list | dict) or len(value) < SHOWN else "a long list"
+    except RecursionError:  # to read it takes a little less of the stack than to write it
+        text = "brackets within brackets"
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 

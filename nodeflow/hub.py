@@ -7,10 +7,11 @@ import inspect
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -137,16 +138,40 @@ def found_at_hub(name: str, *, part: str = "", folders: bool = True, looking: bo
         ModelError: it is no name of a model, or could not be fetched.
     """
     wanted = HubName.of(name)
-    if (known := _here(wanted, part, folders)) is not None:
+    known = _sought(name, lambda: _here(wanted, part, folders), partial(files_of, wanted, part), looking)
+    if known is None:
+        raise ModelError(f'"{name}" was fetched, but {_fault(wanted, part)}')
+    return known
+
+
+def folder_at_hub(name: str, kinds: Sequence[Sequence[str]], part: str = "", *, looking: bool = False) -> Path | None:
+    """The folder in the cache that a name means, or its subfolder `part`, which has all the files of one of `kinds`.
+
+    None if there is none at the hub; failures as `found_at_hub`. Configs and vocabularies are fetched, no weights.
+    """
+    wanted = HubName.of(name)
+
+    def here() -> Path | None:
+        root = wanted.root()
+        homes = (root / wanted.path, root / wanted.path / part) if root is not None else ()
+        return next((home for home in homes for files in kinds if all((home / file).is_file() for file in files)), None)
+
+    return _sought(name, here, partial(_beside, wanted.path or "."), looking)
+
+
+def _sought(
+    name: str, here: Callable[[], Path | None], choose: Callable[[Mapping[str, int]], list[str]], looking: bool
+) -> Path | None:
+    """What is there, after the chosen files of the repository were fetched if need be, and if that was asked for."""
+    if (known := here()) is not None:
         return known
+    wanted = HubName.of(name)
     allowed, listen = (None if looking else _fetching.get()) or (frozenset(), _unheard)
     always = not looking and os.environ.get(ALWAYS, "") not in ("", "0")
     if not always and not allowed & {wanted.repository, ANY}:
         raise NotFetched(name)
-    _fetch(wanted, part, listen)
-    if (known := _here(wanted, part, folders)) is None:
-        raise ModelError(f'"{name}" was fetched, but {_fault(wanted, part)}')
-    return known
+    _fetch(wanted, choose, listen)
+    return here()
 
 
 def not_fetched(error: BaseException | None) -> str:
@@ -195,8 +220,8 @@ def _fault(wanted: HubName, part: str) -> str:
     return "there is no model in it that can be read\n    name a file of it"
 
 
-def _fetch(wanted: HubName, part: str, listen: Listen) -> None:
-    """Brings the files that a loader needs into the cache, and nothing pickled."""
+def _fetch(wanted: HubName, choose: Callable[[Mapping[str, int]], list[str]], listen: Listen) -> None:
+    """Brings the chosen files into the cache."""
     try:
         import huggingface_hub as library  # deferred, and optional: few graphs name the hub
     except ImportError as error:
@@ -212,8 +237,7 @@ def _fetch(wanted: HubName, part: str, listen: Listen) -> None:
         )
         sizes = {item.rfilename: item.size or 0 for item in (about.siblings or [])[:MOST_FILES]}
         sizes = {name: size for name, size in sizes.items() if _sound(name)}
-        files = files_of(wanted, part, sizes)
-        _bring(library, wanted, str(about.sha), {name: sizes[name] for name in files}, listen)
+        _bring(library, wanted, str(about.sha), {name: sizes[name] for name in choose(sizes)}, listen)
     except ModelError:
         raise
     except Exception as error:  # of the library, of what it speaks HTTP with, of the disk
@@ -227,9 +251,12 @@ def _bring(library: Any, wanted: HubName, commit: str, files: Mapping[str, int],
     cache.mkdir(parents=True, exist_ok=True)
     total, done = sum(files.values()), 0
     free = shutil.disk_usage(cache).free
-    if total > free:
+    begun = sum(path.stat().st_size for path in (wanted.home / "blobs").glob("*.incomplete"))  # goes on where it ended
+    absent = (size for name, size in files.items() if not (wanted.home / "snapshots" / commit / name).is_file())
+    lacking = sum(absent) - begun
+    if lacking > free:
         raise ModelError(
-            f"{SCHEME}{wanted.repository} takes {amount(total)}, but only {amount(free)} are free in {cache}\n"
+            f"{SCHEME}{wanted.repository} takes {amount(lacking)} more, but only {amount(free)} are free in {cache}\n"
             "    HF_HUB_CACHE names another folder"
         )
     download = library.hf_hub_download

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nodeflow.errors import GraphError, Problem
-from nodeflow.regular import NotAFile, open_file
+from nodeflow.regular import NotAFile, odd_kind, open_file
 
 JSON = Any
 
@@ -39,6 +39,7 @@ CURES = {
     errno.EDQUOT: "make room: your share of the disk is used up",
     errno.ENOENT: "make the folder first, or name another",
     errno.EISDIR: "this is a folder: name a file in it",
+    errno.EINVAL: "name a file",
     errno.EROFS: "name a place on a disk that may be written to",
 }
 
@@ -174,7 +175,9 @@ def read_start(path: str | os.PathLike[str], most: int = MAX_BYTES) -> tuple[byt
             size = os.fstat(stream.fileno()).st_size
             data = stream.read(most if size > MAX_BYTES else MAX_BYTES + 1)
     except FileNotFoundError:
-        refuse("there is no such file", "look at the name, and at the folder you are in", name)
+        beside = Path(name).parent
+        what = "there is no such file" if beside.is_dir() else f"there is no folder {beside}"
+        refuse(what, "look at the name, and at the folder you are in", name)
     except NotAFile as error:
         folder = error.kind == "a folder"
         cure = "name a file in it" if folder else "save what comes out of it to a file, and name that"
@@ -220,6 +223,8 @@ def _mode(target: Path) -> int | None:
         return None
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "this is a folder")
+    if not stat.S_ISREG(mode):  # a device or a pipe is no more once a file has taken its name
+        raise OSError(errno.EINVAL, f"this is {odd_kind(mode)}, not a file")
     if not os.access(target, os.W_OK):  # the rename itself would ask the folder only
         raise PermissionError(errno.EACCES, "the file is read-only")
     return stat.S_IMODE(mode)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nodeflow.checkpoints import Checkpoint
 from nodeflow.errors import ModelError
+from nodeflow.headers import short
 
 OWN = frozenset({"architecture", "config", "provenance"})
 """What the metadata of weights that nodeflow trained hold."""
@@ -123,8 +124,10 @@ def kind_of(checkpoint: Checkpoint) -> str:
             first = tensors.get(LDM_FIRST) or tensors.get("conv_in.weight")
             variant = VARIANTS.get(first.shape[1], "") if first and len(first.shape) == 4 else ""
             return row.kind + (variant if "net" in row.kind or "checkpoint" in row.kind else "")
-    if told := checkpoint.config.get("_class_name") or (checkpoint.config.get("architectures") or [""])[0]:
-        return f"unknown ({told})"
+    architectures = checkpoint.config.get("architectures")
+    named = architectures[0] if isinstance(architectures, list) and architectures else ""
+    if told := checkpoint.config.get("_class_name") or named:
+        return f"unknown ({told if isinstance(told, str) else short(told)})"
     return f"unknown ({min(tensors)}, ...)" if tensors else "unknown (no tensors)"
 
 

@@ -53,9 +53,7 @@ class _Modes:
     def settled(self) -> Absent:
         for name in _parents_first(self.flat.nodes):
             self.judge(name, self.flat.nodes[name])
-        while late := [name for name, entry in self.kept.items() if self.touched(entry)]:
-            for name in late:  # in a circle, a node is judged before one that it takes from
-                self.keep(name, self.kept.pop(name))
+        self.judge_late()
         for name, place in list(self.flat.outputs.items()):
             wire = self.led(Wire(*place))
             if wire is None:
@@ -66,9 +64,26 @@ class _Modes:
         self.flat.nodes = {name: self.kept[name] for name in self.flat.nodes if name in self.kept}
         return self.absent
 
-    def touched(self, entry: NodeEntry) -> bool:
-        """Whether a wire comes from a node that does not run."""
-        return any(wire.node in self.absent.nodes for _, wire in entry.wires())
+    def judge_late(self) -> None:
+        """Judges those again that were judged before one that they take from, as in a circle one must be."""
+        takers: dict[str, list[str]] = {}
+
+        def note(name: str) -> None:
+            for _, wire in self.kept[name].wires():
+                takers.setdefault(wire.node, []).append(name)
+
+        for name in self.kept:
+            note(name)
+        gone = [name for name in takers if name in self.absent.nodes]
+        while gone:
+            for name in takers.pop(gone.pop(), ()):
+                if (entry := self.kept.pop(name, None)) is None:
+                    continue
+                self.keep(name, entry)
+                if name in self.kept:
+                    note(name)
+                else:
+                    gone.append(name)
 
     def judge(self, name: str, entry: NodeEntry) -> None:
         if entry.mode == "muted":

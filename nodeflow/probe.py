@@ -6,6 +6,7 @@ What plugins print goes to standard error.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -17,6 +18,9 @@ from typing import Any
 from nodeflow.errors import PluginError, a_or_an, told
 from nodeflow.hooks import manager
 from nodeflow.nodes import spec_of
+
+LONGEST = 60.0
+"""Seconds for one plugin; who started this process gives it half as long."""
 
 
 def describe(name: str, module: str) -> dict[str, Any]:
@@ -56,6 +60,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for name, module in json.load(sys.stdin):
+        faulthandler.dump_traceback_later(LONGEST, exit=True)  # where nobody is left who would end it
         print(json.dumps({"name": name, "begins": True}), file=out, flush=True)
         print(json.dumps(describe(name, module)), file=out, flush=True)
     os._exit(0)  # threads that a plugin started would keep the process otherwise

@@ -67,12 +67,17 @@ def limits(kind: PortType) -> list[str]:
     known = dict(kind.limits)
     told = []
     if "minimum" in known and "maximum" in known:
-        told.append(f"{known.pop('minimum'):.17g} to {known.pop('maximum'):.17g}")
+        told.append(f"{_figure(known.pop('minimum'))} to {_figure(known.pop('maximum'))}")
     if "minLength" in known and "maxLength" in known:
         told.append(f"{known.pop('minLength')} to {known.pop('maxLength')} characters long")
-    told += [words.format(f"{known[name]:.17g}") for name, words, _ in LIMITS if name in known]
+    told += [words.format(_figure(known[name])) for name, words, _ in LIMITS if name in known]
     inner = [text for item in kind.items for text in limits(item)]
     return told + ([f"each {text}" for text in inner] if kind.kind == "list" else inner)
+
+
+def _figure(value: float | str) -> str:
+    """A number as people write it: 0.1, and 8 for 8.0."""
+    return str(value).removesuffix(".0")
 
 
 def traits(spec: NodeSpec) -> list[str]:

@@ -19,7 +19,8 @@ SIDE = 512
 """Pixels of the longest side of a picture in it."""
 SLOTS = 8
 """So many pictures may come while the reader is busy before the oldest is lost."""
-SLOT = SIDE * SIDE * 3
+SLOT = 4 * SIDE * SIDE * 3
+"""Room for a batch of four such, or of more that are smaller. What is not written to takes no memory."""
 HEAD = SLOTS * 2 * 8
 SIZE = HEAD + SLOTS * SLOT
 

@@ -70,8 +70,10 @@ class Permissions:
                 raise ValueError(f'"{path}" is {odd_kind(mode)}, not a file\n    name a file')
             return resolved
         folders = ", ".join(str(folder) for folder in self.read)
+        inside = any(path.absolute().is_relative_to(folder.absolute()) for folder in self.read)
+        link = f" is a link to {resolved}, which" if inside and ".." not in path.parts else ""
         cure = "copy it into one of them, name its folder in NODEFLOW_MODELS, or start nodeflow in a folder above it"
-        raise PermissionError(f'"{path}" lies outside the folders that a graph may read ({folders})\n    {cure}')
+        raise PermissionError(f'"{path}"{link} lies outside the folders that a graph may read ({folders})\n    {cure}')
 
     def writable(self, name: Path) -> Path:
         """The path below the output folder, its folders made.

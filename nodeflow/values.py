@@ -118,9 +118,14 @@ class TextEmbedding:
 
 @dataclass(frozen=True, eq=False)
 class ImageEmbedding:
-    """Pictures as vectors [B, D]."""
+    """Pictures as vectors [B, D].
+
+    `space` stands for the model whose one tower encodes pictures and whose other encodes texts: vectors of one space
+    can be compared. "" where it is not known.
+    """
 
     vectors: Tensor
+    space: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ Requests: {"do": "run", "id": 1, "graph": "<text of the file>", "name": "cat", "
 "device", "cache", "vram", "prefetch", "fetch", "previews"}, where "previews" is the handle of a `ring.Ring` if somebody
 looks at pictures; {"do": "warm"} imports ahead what every run needs; {"do": "cancel"} stops the run that is going;
 {"do": "quit"} and the end of the input end the process. Events are those of `nodeflow.events`, with "run": the
-request's id; a preview is {"event": "previewed", "node", "slot", "sequence", "width", "height"}; a request that cannot
-be run is answered by {"event": "refused", "problems": [...]}. What nodes print goes to standard error.
+request's id; a preview is {"event": "previewed", "node", "slot", "sequence", "width", "height", "of", "count",
+"shown"}, as `showing.Showing` has it; a request that cannot be run is answered by {"event": "refused", "problems":
+[...]}. What nodes print goes to standard error.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ ORDER = tuple(
     checkpoints kinds places hub choices kernels files catalog jsontext likeness document carried delta edits diff
     schema faults subgraphs modes graph foreign astray identity storage contents cache residency loading events calls
     session fetching results foresight demands lanes runner plan delivery ring showing worker client reference
-    scaffold testing cli
+    scaffold testing cli __main__
     """.split()  # noqa: SIM905 # a line of words is easier to keep in order
 )
 ONLY_IN = {

@@ -7,6 +7,8 @@ import pytest
 from nodeflow import open_catalog
 from nodeflow.cli import manual_pages
 from nodeflow.hooks import Hooks
+from nodeflow.reference import limits
+from nodeflow.types import PortType
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 CURE = "run `nodeflow docs --out docs/reference` and commit what it writes"
@@ -56,3 +58,12 @@ def test_links_lead_somewhere(pages: dict[str, str]) -> None:
             page, _, anchor = target.partition(")")[0].partition("#")
             assert f"## {node}\n" in pages[page]
             assert node.replace(".", "") == anchor
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "told"),
+    [(0.1, 100.0, "0.1 to 100"), (-1.5, 1e-4, "-1.5 to 0.0001"), (0, 2**53 - 1, "0 to 9007199254740991")],
+)
+def test_limits_are_written_as_people_write_numbers(least: float, most: float, told: str) -> None:
+    assert [told] == limits(PortType("float", limits=(("maximum", most), ("minimum", least))))
+    assert [f"at least {told.split()[0]}"] == limits(PortType("float", limits=(("minimum", least),)))

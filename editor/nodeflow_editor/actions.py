@@ -29,6 +29,11 @@ def with_selection(window: Window) -> bool:
     return window.page is not None and bool(window.page.scene.selection)
 
 
+def with_some(window: Window) -> bool:
+    """For what needs chosen nodes or notes."""
+    return with_selection(window) or (window.page is not None and bool(window.page.scene.notes.selection))
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing that can be done. `keys` are portable names ("Ctrl+S"), the first is shown in menus.

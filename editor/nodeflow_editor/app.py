@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from PySide6.QtCore import QSocketNotifier
+from PySide6.QtCore import QSize, QSocketNotifier
 from PySide6.QtGui import QFontDatabase
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QDockWidget
 
 from nodeflow.catalog import Catalog, open_catalog
 from nodeflow.errors import told
@@ -27,6 +27,7 @@ from nodeflow_editor.run_part import RunPart
 from nodeflow_editor.session import Session
 from nodeflow_editor.settings import Settings
 from nodeflow_editor.soon import soon
+from nodeflow_editor.splash import patiently
 from nodeflow_editor.style import dress
 from nodeflow_editor.sweeping import Sweeper
 from nodeflow_editor.theme import DARK
@@ -34,8 +35,15 @@ from nodeflow_editor.window import Window
 
 ENDS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 """What asks a program to end."""
+SIZE, EDGE = QSize(1480, 920), 0.94
+"""The window when it opens for the first time, and the share of a small screen that it takes."""
 WARM = 1_000
 """Milliseconds after which the worker is started, so that the first run need not wait for it."""
+LOOKING = "Looking at the installed nodes. Once after an installation this takes some seconds."
+NAMED = 6
+"""Plugins that are named in a sentence."""
+NO_FAMILIES = frozenset(("Monospace", "Sans Serif", "Serif"))
+"""What Qt lists where there is not one."""
 NO_FONTS = "no fonts are installed, so texts cannot be drawn\n    on Debian: apt install fonts-dejavu-core\n"
 
 
@@ -43,7 +51,7 @@ def start(files: Sequence[Path], *, restore: bool = True, safe: bool = False) ->
     """Opens the editor, and returns the exit code when it is closed.
 
     Args:
-        files: graphs, and pictures that carry one. With none, the tabs of the last time.
+        files: graphs, be they there yet or not, and pictures that carry one. With none, the tabs of the last time.
         restore: whether the tabs and the window of the last time, and what a crash left, are brought back.
         safe: whether plugins that did not come with nodeflow are left out.
     """
@@ -55,12 +63,12 @@ def start(files: Sequence[Path], *, restore: bool = True, safe: bool = False) ->
     dress(application, DARK)
     settings = Settings()
     leave_out(settings, safe=safe)
-    catalog, trouble = known_nodes()
+    catalog, trouble = patiently(known_nodes, LOOKING)
     window = Window(catalog, settings)
     reports = Reports(window)
     reports.install()
     if not (restore and Session.of(window).restore_window()):
-        window.resize(1480, 920)
+        window.resize(fitting(window.screen().availableSize()))
     window.show()
     signals, sweeper = Signals(window), Sweeper(window)
     # once the window has its size: what fits in sight depends on it
@@ -72,6 +80,11 @@ def start(files: Sequence[Path], *, restore: bool = True, safe: bool = False) ->
     return code
 
 
+def fitting(room: QSize) -> QSize:
+    """The size of the first window on a screen with that much room: SIZE, with an edge of the screen around it."""
+    return SIZE.boundedTo(room * EDGE)
+
+
 def known_nodes() -> tuple[Catalog, str]:
     """The installed nodes, and what went wrong with them. Without any, graphs open all the same."""
     try:
@@ -81,26 +94,40 @@ def known_nodes() -> tuple[Catalog, str]:
     broken = [plugin.name for plugin in catalog.plugins if plugin.error]
     if not broken:
         return catalog, ""
-    names = ", ".join(broken[:6])
-    return catalog, f"Plugins that do not load: {names}. Their nodes are absent; `nodeflow plugins` says why."
+    more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+    names = ", ".join(broken[:NAMED]) + more
+    return catalog, f"Plugins that do not load: {names}. Their nodes are absent; the dock Plugins says why."
 
 
 def begin(window: Window, files: Sequence[Path], *, restore: bool, trouble: str = "") -> None:
     """Opens what the window begins with."""
     opened = Files.of(window)
     if files:
-        opened.open_all(files)
+        opened.open_all(files, begin=True)
     elif restore:
         Session.of(window).restore_tabs()
+    asked = window.page if files else None
     if restore:
         Recovery.of(window).offer()
+    if asked is not None:
+        window.tabs.setCurrentWidget(asked)
     if window.page is None:
         opened.new()
     if trouble:
-        window.notices.ask("plugins", trouble, (Answer("&Close"),), kind="warns", focus=False)
-    if not QFontDatabase.families():
+        answers = (Answer("Show &plugins", lambda: show(window.docks["plugins"])), Answer("&Close"))
+        window.notices.ask("plugins", trouble, answers, kind="warns", focus=False)
+    if (aside := window.settings.damaged) is not None:
+        text = f"The settings could not be read, and begin anew. They are kept as {aside}."
+        window.notices.ask("settings", text, (Answer("&Close"),), kind="warns", focus=False)
+    if NO_FAMILIES.issuperset(QFontDatabase.families()):
         # where no letter can be drawn, this is the place to say it
         sys.stderr.write(NO_FONTS)
+
+
+def show(dock: QDockWidget) -> None:
+    """Opens a dock, and brings it to the front of those that share its place."""
+    dock.show()
+    dock.raise_()
 
 
 class Signals:
@@ -131,6 +158,7 @@ class Signals:
     def _leave(self) -> None:
         self._window.settling.emit()
         Autosave.of(self._window).leave_behind()
+        self._window.guards.clear()  # nobody is asked
         Closing.of(self._window).leave()
 
     def over(self) -> None:

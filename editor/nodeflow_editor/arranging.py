@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import dist
 from typing import Literal
 
 from nodeflow_editor.canvas.layout import DOWN
 from nodeflow_editor.canvas.metrics import Box, Point
 
+NEAREST = 24
+"""Boxes beside which a free place is looked for."""
 Side = Literal["left", "centre", "right", "top", "middle", "bottom"]
 
 
@@ -48,3 +51,38 @@ def spread(boxes: Mapping[str, Box], *, down: bool) -> dict[str, Point]:
         places[node] = (x, at) if down else (at, y)
         at += boxes[node][along + 2] + gap
     return places
+
+
+def apart(boxes: Mapping[str, Box]) -> dict[str, Point]:
+    """New places for those that lie on others: further down, with DOWN between. The uppermost stay where they are."""
+    moved: dict[str, Point] = {}
+    settled: list[Box] = []
+    for node in sorted(boxes, key=lambda node: (boxes[node][1], boxes[node][0])):
+        x, y, wide, high = boxes[node]
+        while (under := next((box for box in settled if _touch((x, y, wide, high), box)), None)) is not None:
+            y = under[1] + under[3] + DOWN
+            moved[node] = (x, y)
+        settled.append((x, y, wide, high))
+    return moved
+
+
+def free_place(wanted: Box, others: Iterable[Box]) -> Point:
+    """The place nearest to that of a box at which it lies on none of the others, with DOWN between."""
+    x, y, wide, high = wanted
+    middle = x + wide / 2, y + high / 2
+    near = sorted(others, key=lambda box: dist(middle, (box[0] + box[2] / 2, box[1] + box[3] / 2)))
+    around = [(box[0] - DOWN, box[1] - DOWN, box[2] + 2 * DOWN, box[3] + 2 * DOWN) for box in near]
+    columns, rows = {x}, {y}
+    for left, top, across, down in around[:NEAREST]:
+        columns |= {left - wide, left + across}
+        rows |= {top - high, top + down}
+    places = sorted(((across, down) for across in columns for down in rows), key=lambda at: dist(at, (x, y)))
+    free = (place for place in places if not any(_touch((*place, wide, high), box) for box in around))
+    return next(free, (x, max((box[1] + box[3] for box in around), default=y)))
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return (
+        one[0] < other[0] + other[2] and other[0] < one[0] + one[2]
+        and one[1] < other[1] + other[3] and other[1] < one[1] + one[3]
+    )  # fmt: skip

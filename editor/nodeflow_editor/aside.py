@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -13,14 +15,19 @@ T = TypeVar("T")
 
 
 class Aside(QObject):
-    """One thread for work of one kind. What comes back after `close` is dropped."""
+    """One thread for work of one kind. What comes back after `close` is dropped.
+
+    The thread is a daemon: the program would not end before a plugin that hangs has been given up.
+    """
 
     _over = Signal(object)
 
     def __init__(self, name: str, parent: QObject) -> None:
         super().__init__(parent)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"editor-{name}")
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._closed = False
+        self._thread = threading.Thread(target=self._serve, name=f"editor-{name}", daemon=True)
+        self._thread.start()
         self._over.connect(self._hand_over, Qt.ConnectionType.QueuedConnection)
 
     def call(
@@ -34,15 +41,20 @@ class Aside(QObject):
             except Exception as error:
                 answer = partial(failed or _again, error)
             if not self._closed:
-                self._over.emit(answer)
+                with contextlib.suppress(RuntimeError):  # the window has gone meanwhile
+                    self._over.emit(answer)
 
         if not self._closed:
-            self._pool.submit(done)
+            self._work.put(done)
 
     def close(self) -> None:
         """Takes no more work, and waits for none."""
         self._closed = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._work.put(None)
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None and not self._closed:
+            work()
 
     def _hand_over(self, answer: Callable[[], object]) -> None:
         if not self._closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -103,7 +104,8 @@ class Autosave(QObject):
     def _keep(self, page: Page) -> None:
         document, file = page.model.document, page.model.file
         self._kept[page] = document
-        about = About(str(file) if file is not None else None, page.name)
+        seen = page.disk.digest if page.disk is not None else ""
+        about = About(str(file) if file is not None else None, page.name, seen)
         self._hand.submit(self._write, self._keys[page], document, about)
 
     def _write(self, key: str, document: Document, about: About) -> None:
@@ -118,8 +120,12 @@ class Autosave(QObject):
         if not done:  # it is tried again
             self._kept = {page: document for page, document in self._kept.items() if self._keys.get(page) != key}
             self._changed()
-        if not done and not self._told and self.backups.trouble:
-            self.window.tell(self.backups.trouble)
+        if done:
+            self.window.notices.drop("backups")
+        elif not self._told and self.backups.trouble:
+            trouble = " — ".join(line.strip() for line in self.backups.trouble.splitlines())
+            text = f"What is not saved would not outlive a crash: {trouble}. Save often until that is mended."
+            self.window.notices.ask("backups", text, (Answer("&Close"),), kind="warns", focus=False)
         self._told = not done
 
     def _aside(self, file: Path) -> None:
@@ -129,10 +135,12 @@ class Autosave(QObject):
 
     def leave_behind(self) -> None:
         """Backs up all that is not saved, and leaves it to be offered by the next editor: this one is made to end."""
-        for page in self._keys:
-            if page.changed:
-                self._keep(page)
+        changed = [page for page in self._keys if page.changed]
+        for page in changed:
+            self._keep(page)
         self.flush()
+        if changed and self.backups.trouble:  # nobody sees the window any more
+            sys.stderr.write(f"nodeflow edit: what was not saved is lost: {self.backups.trouble}\n")
         self._leaving = True
 
     def close(self) -> None:

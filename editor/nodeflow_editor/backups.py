@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import threading
 import time
@@ -18,44 +19,57 @@ from pathlib import Path
 from nodeflow.document import Document, parse, read, write
 from nodeflow.errors import GraphError
 from nodeflow_editor.claims import Claim, abandoned, new_claim
-from nodeflow_editor.disk import stamp
+from nodeflow_editor.disk import look, stamp
 from nodeflow_editor.settings import state_folder, write_whole
 
 KEPT = 5
 """States of one graph."""
 BYTES = 256 * 2**20
 """What the copies of one editor may take together: the oldest go first. The newest of a graph always stays."""
+STATE = re.compile("0[0-9]{19}")
+"""How the file of a state is called: by nanoseconds since 1970."""
 CRASHES = 20
 """Editors whose copies are kept until somebody is asked about them; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a folder of copies is of: a file, or a graph that was never saved under that name."""
+    """What a folder of copies is of: a file, or a graph that was never saved under that name.
+
+    seen: the digest of the file that the copies go on from; empty if that is not known.
+    """
 
     file: str | None
     name: str
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A copy that a crash left, and its text."""
+    """A copy that a crash left, and its text. `seen` as About has it."""
 
     path: Path
     file: Path | None
     name: str
     time: float
     text: str
+    seen: str = ""
 
     def document(self) -> Document:
         """The graph. It was parsed before it was offered."""
         return parse(self.text, str(self.path))
 
     def superseded(self) -> bool:
-        """Whether its file holds the same, or was written later."""
+        """Whether its file holds the same, or was written later.
+
+        A file that is still what the copy goes on from was not, whatever the clocks say: that of a file server may be
+        ahead, and any may have been set back.
+        """
         found = stamp(self.file) if self.file is not None else None
         if self.file is None or found is None:
             return False
+        if self.seen and (there := look(self.file)) is not None and there.digest == self.seen:
+            return self.same()
         return found[0] / 1e9 >= self.time or self.same()
 
     def same(self) -> bool:
@@ -198,7 +212,7 @@ def _folders(claim: Path) -> Iterator[Path]:
 
 
 def _states(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.json") if path.stem.isdigit())
+    return sorted(path for path in folder.glob("*.json") if STATE.fullmatch(path.stem))
 
 
 def _worth(claim: Path) -> bool:
@@ -206,9 +220,9 @@ def _worth(claim: Path) -> bool:
 
 
 def _about(folder: Path) -> About:
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
         found = About(**json.loads((folder / "about.json").read_text("utf-8")))
-        if isinstance(found.name, str) and (found.file is None or isinstance(found.file, str)):
+        if all(isinstance(text, str) for text in (found.name, found.file or "", found.seen)):
             return found
     return About(None, "Recovered")
 
@@ -220,5 +234,5 @@ def _newest(folder: Path) -> Left | None:
             text = path.read_text("utf-8")
             parse(text)
             file = Path(about.file) if about.file is not None else None
-            return Left(path, file, about.name, int(path.stem) / 1e9, text)
+            return Left(path, file, about.name, int(path.stem) / 1e9, text, about.seen)
     return None

@@ -1,9 +1,9 @@
-"""The border of a graph within a graph: what leads through it, and how frames and dots stand. No widget."""
+"""The border of a graph within a graph: what leads through it, and what becomes of its view. No widget."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
@@ -14,7 +14,9 @@ from nodeflow.errors import GraphError, Problem
 from nodeflow_editor.canvas.layout import ACROSS, DOWN
 from nodeflow_editor.canvas.metrics import WIDTH, Box
 from nodeflow_editor.graph_model import free_name, position
-from nodeflow_editor.marks import frames, tidy
+from nodeflow_editor.marks import dots, frames, tidy
+from nodeflow_editor.notepad import NOTES, listed, noted, notes, renoted
+from nodeflow_editor.wire_view import DOTS, by_node, section, wires_of
 
 
 @dataclass(slots=True)
@@ -81,41 +83,44 @@ def _named(table: dict[str, str], place: str, wanted: str) -> str:
     return known
 
 
-def wires_of(value: Input) -> Iterator[Wire]:
-    return (item for item in (value if type(value) is list else (value,)) if type(item) is Wire)
-
-
 def parted_view(
-    graph: Document, gone: AbstractSet[str], boxes: Mapping[str, Box], seam: Seam, node: str
-) -> tuple[dict[str, Any], list[Edit]]:
-    """The view of the new graph, and what becomes of the frames and dots around it."""
+    graph: Document, gone: AbstractSet[str], boxes: Mapping[str, Box], seam: Seam, node: str,
+    chosen: Collection[int] = (),
+) -> tuple[dict[str, Any], list[Edit]]:  # fmt: skip
+    """The view of the new graph, and what becomes of the view around it. chosen: notes that go into it."""
     view: dict[str, Any] = {"nodes": {m: [tidy(boxes[m][0]), tidy(boxes[m][1])] for m in gone if m in boxes}}
     edits: list[Edit] = []
     held = {frame.number: {n for n, box in boxes.items() if frame.holds(box)} for frame in frames(graph)}
     inside = {number for number, nodes in held.items() if nodes and nodes <= gone}
-    listed = graph.view.get("frames")
-    if inside and isinstance(listed, list):
-        view["frames"] = [frame for number, frame in enumerate(listed) if number in inside]
-        edits.append(SetView("frames", [frame for number, frame in enumerate(listed) if number not in inside]))
-    dots = graph.view.get("dots")
-    if isinstance(dots, dict) and any(key.partition(".")[0] in gone for key in dots):
+    known = graph.view.get("frames")
+    if inside and isinstance(known, list):
+        view["frames"] = [frame for number, frame in enumerate(known) if number in inside]
+        edits.append(SetView("frames", [frame for number, frame in enumerate(known) if number not in inside]))
+    around = [frame for frame in frames(graph) if frame.number in inside]
+    within_them = {note.number for note in notes(graph) if any(frame.holds(note.box) for frame in around)} | set(chosen)
+    if within_them:
+        view[NOTES] = [item for number, item in enumerate(listed(graph)) if number in within_them]
+        edits.append(renoted(graph, removed=within_them))
+    entered = {place: name for name, place in seam.parameters.items()}
+    for name, table in by_node(graph).items():
+        if not any(key.partition(".")[0] in gone for key in table):
+            continue
         within, outer = {}, {}
-        entered = {place: name for name, place in seam.parameters.items()}
-        for key, bends in dots.items():
+        for key, value in table.items():
             place, index = _place_of(key)
             if place.partition(".")[0] not in gone:
-                outer[key] = bends
+                outer[key] = value
             elif place in entered and _crosses(graph, place, gone):
-                outer[f"{node}.{entered[place]}{index}"] = bends
+                outer[f"{node}.{entered[place]}{index}"] = value
             else:
-                within[key] = bends
-        view |= {"dots": within} if within else {}
-        edits.append(SetView("dots", outer))
+                within[key] = value
+        view |= {name: within} if within else {}
+        edits.append(SetView(name, outer))
     return view, edits
 
 
 def _place_of(key: str) -> tuple[str, str]:
-    """A key of the dots as "node.port" and the rest, which counts an input's wires."""
+    """What the view lists something by, as "node.port" and the rest, which counts an input's wires."""
     node, _, rest = key.partition(".")
     port, dot, index = rest.partition(".")
     return f"{node}.{port}", dot + index
@@ -127,7 +132,7 @@ def _crosses(graph: Document, place: str, gone: AbstractSet[str]) -> bool:
 
 
 def joined_view(graph: Document, inside: Inside, node: str, shift: tuple[float, float]) -> list[Edit]:
-    """The frames and dots of a graph among those around it."""
+    """The frames of a graph among those around it, and what else its view lists by node."""
     edits: list[Edit] = []
     inner, names = inside.graph, inside.names
     dx, dy = shift
@@ -135,21 +140,21 @@ def joined_view(graph: Document, inside: Inside, node: str, shift: tuple[float, 
         before = graph.view.get("frames")
         moved = [replace(f, box=(f.box[0] + dx, f.box[1] + dy, *f.box[2:])).as_json() for f in framed]
         edits.append(SetView("frames", [*(before if isinstance(before, list) else ()), *moved]))
-    outer, within = graph.view.get("dots"), inner.view.get("dots")
-    made: dict[str, Any] = {}
-    for key, bends in outer.items() if isinstance(outer, dict) else ():
-        place, index = _place_of(key)
-        target = inside.input(place.partition(".")[2]) if place.partition(".")[0] == node else ""
-        made[f"{target}{index}" if target else key] = bends
-    for key, bends in within.items() if isinstance(within, dict) else ():
-        place, index = _place_of(key)
-        member, _, port = place.partition(".")
-        if member in names and isinstance(bends, list):
-            made[f"{names[member]}.{port}{index}"] = [
-                [tidy(dot[0] + dx), tidy(dot[1] + dy)] for dot in bends if isinstance(dot, list) and len(dot) == 2
-            ]
-    if made and made != outer:
-        edits.append(SetView("dots", made))
+    if fresh := [note.moved(dx, dy) for note in notes(inner)]:
+        edits.append(noted(graph, *fresh))
+    for name in {**by_node(graph), **by_node(inner)}:
+        outer, made = section(graph, name), dict[str, Any]()
+        for key, value in section(inner, name).items():
+            member, dot, rest = key.partition(".")
+            if member in names:
+                moved_dots = [[tidy(x + dx), tidy(y + dy)] for x, y in dots(inner, key)] if name == DOTS else value
+                made[f"{names[member]}{dot}{rest}"] = moved_dots
+        for key, value in outer.items():  # the last: what was set from outside holds
+            place, index = _place_of(key)
+            target = inside.input(place.partition(".")[2]) if place.partition(".")[0] == node else ""
+            made[f"{target}{index}" if target else key] = value
+        if made != outer:
+            edits.append(SetView(name, made))
     return edits
 
 

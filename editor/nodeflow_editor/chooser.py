@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QKeyCombination,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QSize,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QColor, QGuiApplication, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
     QFrame,
@@ -24,6 +34,7 @@ from nodeflow_editor.theme import BODY, SMALL, Palette
 
 WIDE, HIGH, LINE = 420, 380, 30
 Index = QModelIndex | QPersistentModelIndex
+SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ class _Lines(QAbstractListModel):
             return self.choices[index.row()].title
         if role == Qt.ItemDataRole.AccessibleTextRole:
             found = self.choices[index.row()]
-            return f"{found.title}, {found.note}"
+            return f"{found.title}, {found.note}" if found.note else found.title
         return None
 
     def take(self, choices: Sequence[Choice]) -> None:
@@ -98,6 +109,8 @@ class Chooser(QFrame):
 
     chosen = Signal(str, bool)
     """The key, and whether Shift was held."""
+    menu_wanted = Signal(str, QPoint)
+    """The menu of a choice is asked for, at a place on the screen."""
     left = Signal()
     """It was closed without a choice."""
 
@@ -118,8 +131,9 @@ class Chooser(QFrame):
         self.view.setUniformItemSizes(True)
         self.view.setFrameShape(QFrame.Shape.NoFrame)
         self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.foot = QLabel(self, wordWrap=True)
+        self.foot = QLabel(self, wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self.foot.setProperty("dim", True)
         box = QVBoxLayout(self)
         box.setContentsMargins(8, 8, 8, 8)
@@ -131,12 +145,13 @@ class Chooser(QFrame):
         self.line.installEventFilter(self)
         self.view.clicked.connect(lambda index: self._take(self.lines.choices[index.row()].key, aside=False))
         self.view.selectionModel().currentChanged.connect(self._explain)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.customContextMenuRequested.connect(self._ask_menu)
         self.search("")
 
     def search(self, text: str) -> None:
         """Shows what fits, the best one marked."""
         self.lines.take(self._find(text))
-        self.view.selectionModel().currentChanged.connect(self._explain, Qt.ConnectionType.UniqueConnection)
         if self.lines.choices:
             self.view.setCurrentIndex(self.lines.index(0, 0))
         else:
@@ -171,9 +186,17 @@ class Chooser(QFrame):
             self.view.setCurrentIndex(self.lines.index(row, 0))
         elif key == Qt.Key.Key_Escape:
             self.close()
+        elif key == Qt.Key.Key_Menu or event.keyCombination() == QKeyCombination(SHIFT, Qt.Key.Key_F10):
+            self._ask_menu(self.view.visualRect(self.view.currentIndex()).center())
         else:
             return False
         return True
+
+    def _ask_menu(self, spot: QPoint) -> None:
+        index = self.view.indexAt(spot)
+        if index.isValid():
+            self.view.setCurrentIndex(index)
+            self.menu_wanted.emit(self.lines.choices[index.row()].key, self.view.viewport().mapToGlobal(spot))
 
     def _take(self, key: str, *, aside: bool) -> None:
         self._took = True

@@ -66,7 +66,7 @@ class Closing(QObject):
 
     def shut(self, page: Page, then: Then = nothing) -> None:
         """Takes a tab away, and remembers it."""
-        if page.model.document.nodes or page.model.file:
+        if page.model.document.nodes or page.disk is not None:
             self.closed.append(Closed(page.model.document, page.model.file, page.label, page.disk, page.changed))
             del self.closed[:-CLOSED]
         self.discarded.emit(page)
@@ -118,4 +118,4 @@ class Closing(QObject):
     def leave(self) -> None:
         """Closes the window, unasked."""
         self._leaving = True
-        self.window.close()
+        self._leaving = self.window.close()  # if something else asks first, all is asked again next time

@@ -9,6 +9,7 @@ from nodeflow.catalog import Catalog
 from nodeflow.document import GRAPH, Document, NodeEntry
 from nodeflow.edits import AddNode, Edit, Group, MoveNodes
 from nodeflow.types import accepts
+from nodeflow_editor.border import plain
 from nodeflow_editor.canvas.metrics import Point
 from nodeflow_editor.faces import Face, face, of_spec
 from nodeflow_editor.graph_model import GraphModel, free_name
@@ -76,8 +77,7 @@ def added(
         wires: ports that are to be joined to it, as far as they fit.
     """
     stem = kind.candidate.key.removeprefix(GRAPH).rpartition(".")[2].removesuffix("json").rstrip(".")
-    node = free_name("".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in stem)[:60] or "node",
-                     graph.nodes)  # fmt: skip
+    node = free_name(plain(stem) if stem else "node", graph.nodes)
     edits: list[Edit] = [
         AddNode(node, NodeEntry(kind.candidate.key, kind.version)),
         MoveNodes({node: [tidy(place[0]), tidy(place[1])]}),

@@ -38,13 +38,15 @@ class Crumbs(QWidget):
 
     def _arrive(self) -> None:
         self._fill()
+        around = self.parentWidget()
+        if around is not None and (layout := around.layout()) is not None:
+            layout.activate()  # the canvas has its new height before it is moved, or all would shift by these buttons
         known = self._looked.get(self._level)
         if known is None:
             self._view.fit()
         else:
             self._view.zoom(known[0])
-            self._view.centerOn(known[1])
-            self._view.moved.emit()
+            self._view.look_at(known[1])
 
     def _names(self) -> list[str]:
         top = self._model.document.title or (self._model.file.stem if self._model.file else "Graph")

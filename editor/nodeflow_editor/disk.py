@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from nodeflow.carried import SIGNATURE, graph_text
 from nodeflow.catalog import Catalog
-from nodeflow.document import UNREAD, Document, survey
+from nodeflow.document import Document, survey
 from nodeflow.errors import GraphError, Problem
 from nodeflow.jsontext import read_bytes
+from nodeflow_editor.faulty import readable
 from nodeflow_editor.theme import core
 
 HEAD = 65_536
 """Bytes of a file that tell what it is."""
+MANY, ALIKE = 2_000, 0.75
+"""Names that are looked at for one that may have been meant, and how much alike it must be."""
 PICTURES: tuple[tuple[bytes, int, bytes], ...] = (
     (SIGNATURE, 0, b""), (b"\xff\xd8\xff", 0, b""), (b"GIF8", 0, b""), (b"BM", 0, b""), (b"II*\0", 0, b""),
     (b"MM\0*", 0, b""), (b"RIFF", 8, b"WEBP"), (b"", 4, b"ftypavif"),
@@ -39,6 +44,28 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
     except (OSError, ValueError):
         return None
     return told.st_mtime_ns, told.st_size, told.st_ino
+
+
+def may_begin(path: Path) -> bool:
+    """Whether a graph may be begun under a name: it is that of a graph file, nobody has it, and its folder is there."""
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return Path(os.path.realpath(path)).parent.is_dir()
+    except (OSError, ValueError):
+        pass
+    return False
+
+
+def nearest_graph(path: Path) -> Path | None:
+    """The graph file of the same folder with the name most alike: what may have been meant."""
+    with suppress(OSError):
+        names = (other.name for other in os.scandir(path.absolute().parent) if other.name.lower().endswith(".json"))
+        close = get_close_matches(path.name, list(islice(names, MANY)), n=1, cutoff=ALIKE)
+        return path.with_name(close[0]) if close else None
+    return None
 
 
 def look(path: Path) -> Seen | None:
@@ -85,23 +112,7 @@ def opened(path: Path) -> Opened:
     text = graph_text(path)
     document, faults = survey(text, os.fspath(path))
     picture = head(path).startswith(SIGNATURE)
-    return Opened(readable(document), tuple(faults), picture, Seen(before, digest(text)))
-
-
-def readable(document: Document) -> Document:
-    """The document without inputs that could not be read; itself if there are none."""
-    nodes = {
-        name: replace(node, inputs={port: value for port, value in node.inputs.items() if value is not UNREAD})
-        if any(value is UNREAD for value in node.inputs.values())
-        else node
-        for name, node in document.nodes.items()
-    }
-    graphs = {name: readable(graph) for name, graph in document.graphs.items()}
-    if all(nodes[name] is node for name, node in document.nodes.items()) and all(
-        graphs[name] is graph for name, graph in document.graphs.items()
-    ):
-        return document
-    return replace(document, nodes=nodes, graphs=graphs)
+    return Opened(readable(document) if faults else document, tuple(faults), picture, Seen(before, digest(text)))
 
 
 def head(path: Path) -> bytes:

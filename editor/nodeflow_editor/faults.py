@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nodeflow.errors import Problem
@@ -39,7 +39,12 @@ class Fault:
     @property
     def sentence(self) -> str:
         """All of it in one line."""
-        return f"{self.message} — {' '.join(self.cure.split())}" if self.cure else self.message
+        cure = "; ".join(" ".join(line.split()) for line in self.cure.splitlines() if line.strip())
+        return f"{self.message} — {cure}" if cure else self.message
+
+    def at(self, path: Callable[[str], str]) -> Fault:
+        """The same of a node whose path is another one now."""
+        return replace(self, node=path(self.node)) if self.node is not None else self
 
 
 def of_problems(problems: Iterable[Problem], *, ran: bool = False) -> list[Fault]:

@@ -17,7 +17,7 @@ from nodeflow.edits import Patch, tables
 from nodeflow.errors import GraphError
 from nodeflow.jsontext import compact
 from nodeflow_editor.bars import Answer
-from nodeflow_editor.disk import altered, is_foreign, look, opened, same_file, stamp
+from nodeflow_editor.disk import altered, is_foreign, look, may_begin, nearest_graph, opened, same_file, stamp
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
@@ -60,16 +60,17 @@ class Files(QObject):
 
     def _look(self, page: Page) -> None:
         page.title_changed.connect(self.window.actions_table.refresh)  # what can be reverted is another matter now
+        page.title_changed.connect(lambda: self._title(self.window.page))
         if page.model.file is not None:
             page.disk = look(page.model.file)
 
     # --- opening
 
-    def new(self, document: Document | None = None, label: str = "") -> Page:
-        """A graph without a file; one that holds something is marked as changed."""
+    def new(self, document: Document | None = None, label: str = "", *, kept: bool = False) -> Page:
+        """A graph without a file; one that holds something is marked as changed, unless it is kept elsewhere."""
         page = self.window.open_document(document or Document())
         page.label = label
-        if document is not None:
+        if document is not None and not kept:
             page.model.undo.resetClean()
         page.title_changed.emit()
         self.opened.emit(page)
@@ -80,9 +81,12 @@ class Files(QObject):
         pages = self.window.pages()
         return next((page for page in pages if page.model.file and same_file(page.model.file, file)), None)
 
-    def open(self, file: Path) -> Page | None:
-        """Shows a file's graph: in its tab if it has one, else in a new one. None, and a message, if it has none."""
-        there = self.page_of(file)
+    def open(self, file: Path, *, own: bool = True) -> Page | None:
+        """Shows a file's graph: in its tab if it has one, else in a new one. None, and a message, if it has none.
+
+        own: the graph is that file's; if not it is a copy, and saving it asks for a name.
+        """
+        there = self.page_of(file) if own else None
         if there is not None:
             self.window.tabs.setCurrentWidget(there)
             return there
@@ -91,28 +95,54 @@ class Files(QObject):
         except GraphError as error:
             self._refuse(file, error)
             return None
-        spare = self._spare()
-        page = self.window.open_document(found.document, None if found.picture else file.absolute())
-        page.label = file.stem if found.picture else ""
-        page.disk = None if found.picture else found.seen
+        spare = self.spare()
+        loose = found.picture or not own
+        page = self.window.open_document(found.document, None if loose else file.absolute())
+        page.label = file.stem if loose else ""
+        page.disk = None if loose else found.seen
         page.take_faults(found.faults)
         page.title_changed.emit()
         self._title(page)
         if spare is not None:
             self.window.close_page(spare)
-        self.remember(file)
+        if own:
+            self.remember(file)
         if found.faults:
             self._tell_faults(page)
         self.opened.emit(page)
         return page
 
-    def open_all(self, files: Iterable[Path]) -> None:
-        """Opens several, the first of them in front."""
-        pages = [page for file in files if (page := self.open(file)) is not None]
+    def begin(self, file: Path) -> Page | None:
+        """As `open`, of what was typed to be worked on: a graph that is not there yet begins empty, under that name."""
+        if not may_begin(file):
+            return self.open(file)
+        there = self.page_of(file)
+        if there is not None:
+            self.window.tabs.setCurrentWidget(there)
+            return there
+        page = self.window.open_document(Document(), file.absolute())
+        answers = [Answer("&Close")]
+        if (other := nearest_graph(file)) is not None:
+            name = other.name.replace("&", "&&")
+            answers.insert(0, Answer(f"&Open {name}", lambda: self._instead(page, other)))
+        text = f"{file.name} is a new file: nothing of that name was in {file.absolute().parent}. Saving makes it."
+        page.bars.ask("new", text, answers, kind="tells", focus=False)
+        self.opened.emit(page)
+        return page
+
+    def _instead(self, page: Page, file: Path) -> None:
+        """Opens the file that was meant; the one that was begun goes, unless something was made there."""
+        if self.open(file) is not None and not page.changed:
+            self.window.close_page(page)
+
+    def open_all(self, files: Iterable[Path], *, begin: bool = False) -> None:
+        """Opens several, the first of them in front; with `begin`, those that are not there yet are new graphs."""
+        way = self.begin if begin else self.open
+        pages = [page for file in files if (page := way(file)) is not None]
         if len(pages) > 1:
             self.window.tabs.setCurrentWidget(pages[0])
 
-    def _spare(self) -> Page | None:
+    def spare(self) -> Page | None:
         """The empty graph that an editor without files begins with: the first file takes its place."""
         pages = list(self.window.pages())
         if len(pages) != 1 or pages[0].model.file or pages[0].changed or pages[0].model.document.nodes:
@@ -181,7 +211,7 @@ class Files(QObject):
             return False
         page.disk = look(file)
         page.take_faults(())
-        for name in ("faults", "over", "save", "changed"):
+        for name in ("faults", "over", "save", "changed", "new"):
             page.bars.drop(name)
         page.title_changed.emit()
         self._title(page)
@@ -258,7 +288,8 @@ class Files(QObject):
         page.disk = found.seen
         page.take_faults(found.faults)
         page.model.undo.setClean()
-        page.bars.drop("changed")
+        for name in ("changed", "save"):
+            page.bars.drop(name)
         if found.faults:
             self._tell_faults(page)
         self.window.tell(f"{page.name} is as its file has it; undo brings back what was here")

@@ -50,8 +50,10 @@ class Ring(QObject):
         if isinstance(watched, GraphView) and event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
             came = isinstance(event, QFocusEvent) and event.gotFocus()
             self.show_on(watched, shown=came and isinstance(event, QFocusEvent) and event.reason() in BY_KEY)
-        elif isinstance(watched, GraphView) and event.type() == QEvent.Type.KeyPress and watched.hasFocus():
-            self.show_on(watched, shown=True)
+        elif isinstance(watched, QWidget) and event.type() == QEvent.Type.MouseButtonPress:
+            holder = watched.parentWidget()
+            if isinstance(holder, GraphView):
+                self.show_on(holder, shown=False)
         return False
 
     @staticmethod
@@ -145,6 +147,7 @@ def attach(window: Window) -> tuple[QObject, ...]:
 
     def opened(page: Page) -> None:
         page.view.installEventFilter(ring)
+        page.view.viewport().installEventFilter(ring)
 
     window.page_opened.connect(opened)
     return plain, ring

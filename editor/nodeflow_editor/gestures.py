@@ -19,6 +19,7 @@ class Gesture:
 
 
 LOOK, NODES, WIRES, VALUES, FRAMES, FILES = "Looking", "Nodes", "Wires", "Values", "Frames", "Files"
+NOTES, PALETTE = "Notes", "Choosing by typing"
 VIEWER, LISTS = "Viewer", "Outline and graph"
 
 GESTURES = (
@@ -28,9 +29,10 @@ GESTURES = (
     Gesture(LOOK, "Space held, drag", "Pan", ("Space",)),
     Gesture(LOOK, "Drag on the map", "Move over the graph"),
     Gesture(LOOK, "Double-click a node's picture", "Open it in the viewer"),
+    Gesture(LOOK, "Click one of several pictures", "Have the viewer show it"),
     Gesture(NODES, "Double-click on the canvas", "Add a node there"),
     Gesture(NODES, "Click", "Choose a node, and no other"),
-    Gesture(NODES, "Shift+click", "Choose it as well"),
+    Gesture(NODES, "Shift+click", "Choose it as well, or no longer"),
     Gesture(NODES, "Drag over the canvas", "Choose what the box touches; with Shift as well"),
     Gesture(NODES, "Drag a node", "Move what is chosen; with Alt off the grid"),
     Gesture(NODES, "Drop a node on a wire", "Put it into the wire"),
@@ -45,11 +47,15 @@ GESTURES = (
     Gesture(WIRES, "X held, drag", "Cut the wires that the line crosses", ("X",)),
     Gesture(WIRES, "Ctrl+click on a wire", "Make a dot, which bends it; on a dot: remove it"),
     Gesture(WIRES, "Drag a dot", "Bend the wire; with Alt off the grid"),
-    Gesture(WIRES, "Right button on a port", "Expose it as a parameter or an output of the graph"),
+    Gesture(WIRES, "Click the name of a portal", "Go to its other end"),
+    Gesture(WIRES, "Right button on a wire", "Make it a portal or a line, go to its ends, cut it"),
+    Gesture(WIRES, "Right button on a port", "Expose it as a parameter or an output; make its wires portals"),
     Gesture(VALUES, "Click a value", "Type another, choose one, or switch it"),
     Gesture(VALUES, "Enter", "Type the first value of the chosen node", ("Return", "Enter")),
+    Gesture(VALUES, "Ctrl+Enter while typing", "Take it, and run the graph"),
     Gesture(VALUES, "Tab while typing", "Go to the next value, with Shift to the one before"),
-    Gesture(VALUES, "+1, *2 and the like", "Reckon with the number that stands there"),
+    Gesture(VALUES, "+1, *2, 64*8", "Reckon with the number that stands there, or anew"),
+    Gesture(VALUES, "Ctrl+Up, Ctrl+Down in a prompt", "Weigh the chosen words, or that at the cursor, more or less"),
     Gesture(VALUES, "Drag along a number", "Change it; with Shift finely, with Ctrl in large steps"),
     Gesture(VALUES, "Click the mark beside a value", "Roll a seed, choose a file, a model or a colour"),
     Gesture(VALUES, "Right button on a value", "Reset it, and more of its menu"),
@@ -57,10 +63,23 @@ GESTURES = (
     Gesture(FRAMES, "Drag the title", "Move the frame with what lies in it; with Alt alone"),
     Gesture(FRAMES, "Drag the lower right corner", "Resize it"),
     Gesture(FRAMES, "Double-click the title", "Type another"),
+    Gesture(
+        NOTES, "Double-click a note, Enter", "Type what it says; Ctrl+Enter or a click elsewhere takes it, Esc does not"
+    ),
+    Gesture(
+        NOTES, "Drag a note", "Move it with what is chosen; by its lower right corner: resize it; with Alt off the grid"
+    ),
+    Gesture(NOTES, "Ctrl+click on an address", "Open it in the browser"),
     Gesture(FILES, "Drop a graph, or a picture that carries one", "Open it in a tab"),
-    Gesture(FILES, "Drop another picture", "Add a node that loads it"),
+    Gesture(FILES, "Drop another picture, or one of the viewer", "Add a node that loads it"),
+    Gesture(PALETTE, "Enter, Shift+Enter on an own piece", "Put in its nodes; one node that stands for them"),
+    Gesture(PALETTE, "Right button, Menu on an own piece", "Rename it, remove it, open its file"),
     Gesture(VIEWER, "Wheel, + and -", "Zoom around the mouse, or around the middle"),
-    Gesture(VIEWER, "Drag, arrow keys", "Move the picture"),
+    Gesture(VIEWER, "Drag, arrow keys", "Move the picture of which a part is in sight; one of several with Shift"),
+    Gesture(VIEWER, "Drag where all is in sight, or with Ctrl", "Take it to the canvas, or as a file elsewhere"),
+    Gesture(VIEWER, "Drag from the strip or the history", "Take a picture to the canvas, or as a file elsewhere"),
+    Gesture(VIEWER, "Left, Right", "Of several pictures the one before, the next"),
+    Gesture(VIEWER, "Space", "Several pictures side by side, or one of them; a click leads into one"),
     Gesture(VIEWER, "Double-click", "Show all of it, or one pixel on one of the screen"),
     Gesture(VIEWER, "F, Home", "Show all of it; one pixel on one of the screen"),
     Gesture(VIEWER, "C, R, G, B, A, L", "Colours, one channel, alpha, luma"),

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import count
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from nodeflow.catalog import Catalog
-from nodeflow.document import Document, NodeEntry, Wire, read, save
-from nodeflow.edits import Edit, Within
+from nodeflow.document import GRAPH, Document, NodeEntry, Wire, read, save
+from nodeflow.edits import Edit, Patch, Within
 from nodeflow.errors import GraphError, Problem
 from nodeflow.jsontext import MAX_BYTES
+from nodeflow_editor.canvas.metrics import numbers
 from nodeflow_editor.faces import Face, face
+from nodeflow_editor.wire_view import Settled, named
 
+LONGEST = 64
+"""Characters of an id at most: see nodeflow.document.ID."""
 Level = tuple[str, ...]
 """Names of graphs defined within the file, from the outermost: where in it one stands. () is the file's own graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of the graph on show. `view`: frames or dots; `whole`: another graph, or all may be different."""
+    """What became of the graph on show. `view`: frames, dots, portals; `whole`: another graph, or all may be different.
+
+    renamed: new ids by old ones, of nodes that are the same but for them; these are in `added` and `removed` as well.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -31,6 +39,7 @@ class Change:
     moved: tuple[str, ...] = ()
     view: bool = False
     whole: bool = False
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,8 @@ class Link:
 
     @property
     def key(self) -> str:
-        """Its name in the view's "dots": the input, and its number where it is not the first."""
-        return f"{self.node}.{self.port}" + (f".{self.index}" if self.index else "")
+        """Its name in the view's "dots" and "portals": the input, and its number where it is not the first."""
+        return named(self.node, self.port, self.index)
 
 
 @dataclass(slots=True)
@@ -63,9 +72,13 @@ class GraphModel(QObject):
     changed = Signal(object)
     """Change of the graph on show."""
     level_changed = Signal(object)
+    renamed = Signal(object, object)
+    """After `changed`: the level of nodes that were renamed, and their new ids by the old ones."""
     document_changed = Signal()
     """Anything of the file, other levels included: what checks, backups and titles follow."""
     file_changed = Signal()
+    stepped = Signal()
+    """The undo stack tells what it is after a change: while the other signals come, it is still as it was before."""
 
     def __init__(
         self, document: Document, catalog: Catalog, file: Path | None = None, parent: QObject | None = None
@@ -74,7 +87,11 @@ class GraphModel(QObject):
         self.document, self.catalog, self.file = document, catalog, file
         self.level: Level = ()
         self.undo = QUndoStack(self)
+        self.undo.indexChanged.connect(self.stepped)
+        self._kinds: dict[str, Face] = {}
+        """The faces of installed types, which all nodes of one share."""
         self._faces: dict[str, tuple[NodeEntry, Face]] = {}
+        """Those of nodes that stand for graphs."""
         self._files: dict[Path, _Seen] = {}
         self._taken: dict[str, set[str]] | None = None
 
@@ -100,7 +117,10 @@ class GraphModel(QObject):
         Raises:
             GraphError: the edit does not suit the graph. Nothing has changed.
         """
-        whole = reduce(lambda inner, name: Within(name, inner), reversed(self.level if at is None else at), edit)
+        own: Edit = (
+            edit if isinstance(edit, Patch) else Settled(edit)
+        )  # a patch says all that becomes of the view itself
+        whole = reduce(lambda inner, name: Within(name, inner), reversed(self.level if at is None else at), own)
         after, back = whole.apply(self.document)
         self.undo.push(_Step(self, whole, back, after, text, merge))
 
@@ -119,20 +139,21 @@ class GraphModel(QObject):
 
     def become(self, document: Document, level: Level) -> None:
         """Takes another state of the document. For the undo stack; everybody else calls `do`."""
-        old = self.graph if level == self.level else None
+        before, after = _found(self.document, level), at_level(document, level)
         self.document = document
-        if old is None:
+        names = renamed(before.nodes, after.nodes) if before is not None else {}
+        if level == self.level and before is not None:
+            self.changed.emit(self._compared(before, after, names))
+        else:
             self.level = level
             self._forget()
             self.level_changed.emit(level)
             self.changed.emit(Change(whole=True))
-        else:
-            self.changed.emit(self._compared(old, self.graph))
+        if names:
+            self.renamed.emit(level, names)
         self.document_changed.emit()
 
-    def _compared(self, old: Document, new: Document) -> Change:
-        if old.graphs is not new.graphs:
-            self._forget()
+    def _compared(self, old: Document, new: Document, names: Mapping[str, str]) -> Change:
         before, after = old.nodes, new.nodes
         added: tuple[str, ...] = ()
         removed: tuple[str, ...] = ()
@@ -143,11 +164,15 @@ class GraphModel(QObject):
             removed = tuple(node for node in before if node not in after)
             altered = tuple(node for node, entry in after.items() if before.get(node, entry) is not entry)
         if old.graphs is not new.graphs:
-            altered = tuple(node for node in after if node not in added)
+            # what stands for a graph may have other ports; to draw all nodes anew took a second at 10,000
+            standing = tuple(node for node, entry in after.items() if entry.type.startswith(GRAPH) and node in before)
+            for node in standing:
+                self._faces.pop(node, None)
+            altered = tuple(dict.fromkeys((*altered, *standing)))
         places, placed = positions(old), positions(new)
         moved = tuple(node for node, place in placed.items() if places.get(node) != place and node in after)
         drawn = any(old.view.get(key) is not new.view.get(key) for key in {*old.view, *new.view} - {"nodes"})
-        return Change(added, removed, altered, moved, drawn)
+        return Change(added, removed, altered, moved, drawn, renamed=names)
 
     def take_catalog(self, catalog: Catalog) -> None:
         """Takes other node types: plugins were found, or switched off."""
@@ -156,17 +181,26 @@ class GraphModel(QObject):
         self.changed.emit(Change(whole=True))
 
     def _forget(self) -> None:
+        self._kinds.clear()
         self._faces.clear()
         self._taken = None
 
     def face(self, node: str) -> Face:
         """What is to be drawn of a node of the graph on show."""
         entry = self.graph.nodes[node]
+        shared = self._kinds.get(entry.type)
+        if shared is not None:
+            return shared
         known = self._faces.get(node)
-        if known is not None and known[0] is entry and not known[1].absent:
+        if known is not None and known[0] is entry:
             return known[1]
-        made = face(entry, self.catalog, self.subgraph, self.taken(node))
-        self._faces[node] = entry, made
+        made = face(entry, self.catalog, self.subgraph)
+        if made.absent:  # all that is known of its outputs: to look at all wires after each edit took 50 ms at 10,000
+            return face(entry, self.catalog, self.subgraph, self.taken(node))
+        if made.graph:
+            self._faces[node] = entry, made
+        else:
+            self._kinds[entry.type] = made
         return made
 
     def taken(self, node: str) -> set[str]:
@@ -258,6 +292,22 @@ def at_level(document: Document, level: Level) -> Document:
     return document
 
 
+def renamed(before: Mapping[str, NodeEntry], after: Mapping[str, NodeEntry]) -> dict[str, str]:
+    """The new ids of nodes by their old ones. An entry of the file that went and came is one and the same object."""
+    if before is after or before.keys() == after.keys():
+        return {}
+    gone = {id(entry): node for node, entry in before.items() if node not in after}
+    came = [(node, entry) for node, entry in after.items() if node not in before] if gone else []
+    return {gone[id(entry)]: node for node, entry in came if id(entry) in gone}
+
+
+def _found(document: Document, level: Level) -> Document | None:
+    try:
+        return at_level(document, level)
+    except GraphError:
+        return None
+
+
 def links_into(node: str, entry: NodeEntry) -> Iterator[Link]:
     """The wires into a node."""
     for port, value in entry.inputs.items():
@@ -270,25 +320,24 @@ def links_into(node: str, entry: NodeEntry) -> Iterator[Link]:
 
 
 def positions(graph: Document) -> Mapping[str, list[float]]:
-    """Where nodes stand, by id; what is no position is left out."""
+    """Where the file says that nodes stand, by id; `position` judges each."""
     placed = graph.view.get("nodes")
     return placed if isinstance(placed, dict) else {}
 
 
 def position(graph: Document, node: str) -> tuple[float, float] | None:
     """Where a node stands, or None if the file does not say so."""
-    place = positions(graph).get(node)
-    if not isinstance(place, list) or len(place) != 2 or not all(type(part) in (int, float) for part in place):
-        return None
-    return float(place[0]), float(place[1])
+    place = numbers(positions(graph).get(node), 2)
+    return (place[0], place[1]) if place is not None else None
 
 
-def free_name(wanted: str, taken: Iterable[str]) -> str:
-    """A node's id that nobody has: "sample", else "sample_2", ..."""
-    names = set(taken)
-    if wanted not in names:
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """An id or a name that nobody has: "sample", else "sample_2", ... It is no longer than a file allows."""
+    if wanted not in taken:
         return wanted
-    number = 2
-    while f"{wanted}_{number}" in names:
-        number += 1
-    return f"{wanted}_{number}"
+    for number in count(2):
+        ending = f"_{number}"
+        name = wanted[: LONGEST - len(ending)] + ending
+        if name not in taken:
+            return name
+    raise AssertionError("numbers do not end")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from nodeflow.delta import ABSENT
 from nodeflow.document import GRAPH, Document, Input, NodeEntry, Wire
 from nodeflow.edits import Edit, Group, SetNode, SetOutput, SetParameter, SetView, Within
 from nodeflow_editor.border import plain, refuse
 from nodeflow_editor.graph_model import Level, at_level, free_name
+from nodeflow_editor.wire_view import by_node
 
 Side = Literal["parameter", "output"]
 
@@ -98,9 +99,7 @@ def renamed_parameter(document: Document, level: Level, old: str, new: str | Non
             kept = ((new if port == old else port, value) for port, value in entry.inputs.items())
             edits.append(SetNode(node, replace(entry, inputs={port: value for port, value in kept if port})))
     edits += _led("parameter", around.parameters, users, old, new)
-    dots = around.view.get("dots")
-    if isinstance(dots, dict) and new is not None:
-        edits += _bent(dots, users, old, new)
+    edits += _reviewed(around, users, old, new)
     return Group(tuple(edits))
 
 
@@ -122,6 +121,16 @@ def renamed_output(document: Document, level: Level, old: str, new: str | None) 
     edits: list[Edit] = [Within(level[-1], own), *_retaken(around, users, old, new)]
     edits += _led("output", around.outputs, users, old, new)
     return Group(tuple(edits))
+
+
+def exposed(graph: Document) -> dict[str, set[str]]:
+    """The ports that are parameters and outputs of the graph ("in:seed", "out:out"), by node."""
+    found: dict[str, set[str]] = {}
+    for side, places in (("in", graph.parameters), ("out", graph.outputs)):
+        for place in places.values():
+            node, _, port = place.partition(".")
+            found.setdefault(node, set()).add(f"{side}:{port or 'out'}")
+    return found
 
 
 def _whole(place: str) -> str:
@@ -171,14 +180,19 @@ def _retaken(around: Document, users: set[str], old: str, new: str | None) -> It
             yield SetNode(node, replace(entry, inputs=inputs))
 
 
-def _bent(dots: Mapping[str, Any], users: set[str], old: str, new: str) -> Iterator[Edit]:
-    made = {}
-    for key, places in dots.items():
-        node, _, rest = key.partition(".")
-        port, dot, index = rest.partition(".")
-        made[f"{node}.{new}{dot}{index}" if node in users and port == old else key] = places
-    if made.keys() != dots.keys():
-        yield SetView("dots", made)
+def _reviewed(around: Document, users: set[str], old: str, new: str | None) -> Iterator[Edit]:
+    """What the view around lists by an input of these nodes, by the name that it has now: dots, seeds."""
+    for name, table in by_node(around).items():
+        made = {}
+        for key, value in table.items():
+            node, _, rest = key.partition(".")
+            port, dot, index = rest.partition(".")
+            if node not in users or port != old:
+                made[key] = value
+            elif new is not None:
+                made[f"{node}.{new}{dot}{index}"] = value
+        if made.keys() != table.keys():
+            yield SetView(name, made)
 
 
 def _rewired(entry: NodeEntry, led: Callable[[Wire], Wire | None]) -> dict[str, Input]:

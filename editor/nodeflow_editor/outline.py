@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QTreeVi
 
 from nodeflow_editor.canvas.scene import GraphScene
 from nodeflow_editor.graph_model import Change
-from nodeflow_editor.outline_model import OutlineModel, wires_of
+from nodeflow_editor.outline_model import OutlineModel, stretches
+from nodeflow_editor.wire_view import wires_of
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
@@ -31,6 +32,7 @@ class Outline(QWidget):
         self._page: Page | None = None
         self._stale, self._choosing = True, False
         self._touched: set[str] = set()
+        self._altered: set[str] = set()
         self.model = OutlineModel(self)
         self.field, self.tree = QLineEdit(self), QTreeView(self)
         self.field.setPlaceholderText("Find nodes")
@@ -85,7 +87,7 @@ class Outline(QWidget):
         if change.whole or change.added or change.removed:
             self._again()
         else:
-            self._touched.update(change.altered)
+            self._altered.update(change.altered)
             self._later.start(SOON)
 
     def _looked(self, node: str) -> None:
@@ -112,8 +114,9 @@ class Outline(QWidget):
                     self.tree.setExpanded(self.model.index(row, 0), True)
             self._choose()
         else:
-            self.model.refresh(self._touched)
+            self.model.refresh(self._touched, self._altered)
         self._touched.clear()
+        self._altered.clear()
 
     # --- what is chosen
 
@@ -123,11 +126,9 @@ class Outline(QWidget):
         if scene is None or self._choosing or not self.isVisible() or self._stale:
             return
         rows = sorted(row for node in scene.selection if (row := self.model.row(node)) is not None)
-        found, start = QItemSelection(), 0
-        for at, row in enumerate(rows):
-            if at + 1 == len(rows) or rows[at + 1] != row + 1:
-                found.select(self.model.index(rows[start], 0), self.model.index(row, 1))
-                start = at + 1
+        found = QItemSelection()
+        for first, last in stretches(rows):
+            found.select(self.model.index(first, 0), self.model.index(last, 1))
         self._choosing = True
         self.tree.selectionModel().select(found, FLAG.ClearAndSelect)
         if len(rows) == 1:
@@ -167,7 +168,7 @@ class Outline(QWidget):
     def go(self, index: QModelIndex) -> None:
         """Goes to a node, to the node that an input takes, or edits the input's value."""
         place, page = self.model.place(index), self._page
-        if place is None or page is None:
+        if place is None or page is None or place[0] not in page.scene.nodes:
             return
         node, port = place
         value = page.model.graph.nodes[node].inputs.get(port.name) if port is not None else None

@@ -5,18 +5,19 @@ Rows are made as they come into sight: a graph of 5,000 nodes has 30,000.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from nodeflow.document import Input, NodeEntry, Wire
+from nodeflow.document import NodeEntry
 from nodeflow.spec import Port
 from nodeflow_editor.canvas.looks import Look, Run
 from nodeflow_editor.canvas.node_paint import is_own_name
 from nodeflow_editor.canvas.scene import GraphScene
 from nodeflow_editor.canvas.values import current, written
 from nodeflow_editor.faces import Face
+from nodeflow_editor.wire_view import wires_of
 
 Index = QModelIndex | QPersistentModelIndex
 TOP = QModelIndex()
@@ -49,16 +50,20 @@ def given(port: Port, inputs: Any) -> str:
     value, stated = current(port, inputs)
     if wires := wires_of(value):
         return "from " + ", ".join(f"{wire.node}.{wire.output}" for wire in wires)
-    if not stated and port.required:
+    if stated:
+        return written(value)
+    if port.required:
         return "empty, must be given"
-    if not port.type.typed_in:
-        return "empty"
-    return written(value) + ("" if stated else " (default)")
+    return f"{written(value)} (default)" if port.type.typed_in else "empty"
 
 
-def wires_of(value: Input) -> list[Wire]:
-    """The wires that an input takes."""
-    return [item for item in (value if type(value) is list else [value]) if type(item) is Wire]
+def stretches(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of each stretch of sorted rows without a gap."""
+    start = 0
+    for at, row in enumerate(rows):
+        if at + 1 == len(rows) or rows[at + 1] != row + 1:
+            yield rows[start], row
+            start = at + 1
 
 
 class OutlineModel(QAbstractItemModel):
@@ -69,6 +74,8 @@ class OutlineModel(QAbstractItemModel):
         self._scene: GraphScene | None = None
         self._nodes: list[str] = []
         self._rows: dict[str, int] = {}
+        self._told: dict[str, tuple[Port, ...]] = {}
+        """The inputs that Qt has been told of, by node: a node may lose some while they are on show."""
         self._sought = ""
 
     # --- what it is about
@@ -80,6 +87,7 @@ class OutlineModel(QAbstractItemModel):
         nodes: Iterable[str] = scene.model.graph.nodes if scene is not None else ()
         self._nodes = [node for node in nodes if self._fits(node)]
         self._rows = {node: row for row, node in enumerate(self._nodes)}
+        self._told = {}
         self.endResetModel()
 
     def _fits(self, node: str) -> bool:
@@ -88,14 +96,32 @@ class OutlineModel(QAbstractItemModel):
         face = self._scene.model.face(node)
         return any(self._sought in text.casefold() for text in (node, face.title, face.type))
 
-    def refresh(self, nodes: Iterable[str]) -> None:
-        """These nodes stand otherwise, or take other values."""
-        for node in nodes:
-            if (row := self._rows.get(node)) is not None:
-                top = self.index(row, 0)
-                self.dataChanged.emit(top, self.index(row, 1))
-                if self._scene is not None and (count := self.rowCount(top)):
+    def refresh(self, nodes: Iterable[str], altered: Collection[str] = ()) -> None:
+        """These nodes stand otherwise; those altered take other values, or have other inputs.
+
+        Rows in a row are told of at once: a run of 2,000 nodes took a third of a second one by one.
+        """
+        rows = sorted(row for node in {*nodes, *altered} if (row := self._rows.get(node)) is not None)
+        for first, last in stretches(rows):
+            self.dataChanged.emit(self.index(first, 0), self.index(last, 1))
+        for node in altered:
+            if node in self._told and (row := self._rows.get(node)) is not None:
+                top, count = self.index(row, 0), len(self._told[node])
+                if self._told[node] != self._inputs(node):
+                    self._retell(node, top)
+                elif count:
                     self.dataChanged.emit(self.index(0, 0, top), self.index(count - 1, 1, top))
+
+    def _retell(self, node: str, top: QModelIndex) -> None:
+        """A node has other inputs than those that are listed below it."""
+        if count := len(self._told[node]):
+            self.beginRemoveRows(top, 0, count - 1)
+            self._told[node] = ()
+            self.endRemoveRows()
+        if fresh := self._inputs(node):
+            self.beginInsertRows(top, 0, len(fresh) - 1)
+            self._told[node] = fresh
+            self.endInsertRows()
 
     @property
     def nodes(self) -> list[str]:
@@ -112,7 +138,13 @@ class OutlineModel(QAbstractItemModel):
             return None
         parent = index.internalId()
         node = self._nodes[parent - 1 if parent else index.row()]
-        return node, self._inputs(node)[index.row()] if parent else None
+        return node, self._listed(node)[index.row()] if parent else None
+
+    def _listed(self, node: str) -> tuple[Port, ...]:
+        """The inputs below a node, as Qt knows them."""
+        if node not in self._told:
+            self._told[node] = self._inputs(node)
+        return self._told[node]
 
     def _inputs(self, node: str) -> tuple[Port, ...]:
         known = self._scene is not None and node in self._scene.model.graph.nodes
@@ -125,7 +157,8 @@ class OutlineModel(QAbstractItemModel):
             return QModelIndex()
         if not parent.isValid():
             return self.createIndex(row, column, 0) if row < len(self._nodes) else QModelIndex()
-        return self.createIndex(row, column, parent.row() + 1)
+        there = row < len(self._listed(self._nodes[parent.row()]))
+        return self.createIndex(row, column, parent.row() + 1) if there else QModelIndex()
 
     def parent(self, child: Index = TOP) -> QModelIndex:  # type: ignore[override] # Qt has two of this name
         above = child.internalId() if child.isValid() else 0
@@ -136,7 +169,7 @@ class OutlineModel(QAbstractItemModel):
             return len(self._nodes)
         if parent.internalId() or parent.column() or parent.row() >= len(self._nodes):
             return 0
-        return len(self._inputs(self._nodes[parent.row()]))
+        return len(self._listed(self._nodes[parent.row()]))
 
     def columnCount(self, parent: Index = TOP) -> int:  # noqa: ARG002, N802
         return 2

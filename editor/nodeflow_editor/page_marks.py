@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QImage
 
 from nodeflow.document import GRAPH, Document, NodeEntry
-from nodeflow_editor.canvas.looks import Run
+from nodeflow_editor.batches import MOST, Batch, Grid, sheet
+from nodeflow_editor.canvas.looks import Look, Run
 from nodeflow_editor.canvas.metrics import WIDTH
 from nodeflow_editor.faults import Fault
 from nodeflow_editor.graph_model import Change
-from nodeflow_editor.run_marks import PageRun, Shown, Told, members, outdated, owner, shown, ways
+from nodeflow_editor.run_marks import PageRun, Renaming, Shown, Told, members, outdated, owner, shown, ways
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
@@ -24,6 +26,32 @@ SIDE = round(2 * WIDTH)
 """Pixels of a picture's longest side on a node: sharp at 200 %."""
 ROOM = 192 * 2**20
 """Bytes of pictures that a page's nodes may have; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a node shows: a picture, or the first of `count` side by side."""
+
+    image: QImage
+    count: int = 1
+    grid: Grid | None = None
+
+
+def _drawn(batch: Batch) -> Drawn:
+    first = batch.pictures[0]
+    if batch.count > 1:
+        grid = Grid.of(min(len(batch.pictures), MOST), first.height() / first.width())
+        return Drawn(sheet(batch.pictures, grid, SIDE), batch.count, grid)
+    if max(first.width(), first.height()) > SIDE:
+        first = first.scaled(SIDE, SIDE, Qt.AspectRatioMode.KeepAspectRatio,
+                             Qt.TransformationMode.SmoothTransformation)  # fmt: skip
+    return Drawn(first)
+
+
+def _give(look: Look, drawn: Drawn | None) -> None:
+    """Has a node show that."""
+    look.picture = drawn.image if drawn is not None else None
+    look.count, look.grid = (drawn.count, drawn.grid) if drawn is not None else (1, None)
 
 
 class PageMarks(QObject):
@@ -36,7 +64,7 @@ class PageMarks(QObject):
         """The run whose marks are shown: the last that began."""
         self._faults: Sequence[Fault] = ()
         self._faulty: set[str] = set()
-        self._pictures: OrderedDict[str, QImage] = OrderedDict()
+        self._pictures: OrderedDict[str, Drawn] = OrderedDict()
         self._bytes = 0
         self._made_by: dict[str, Document] = {}
         """The graph that each picture comes from: the last run need not have made them all anew."""
@@ -76,23 +104,21 @@ class PageMarks(QObject):
             self.refresh(touched)
             self.age()
 
-    def picture(self, path: str, image: QImage, document: Document) -> None:
-        """A picture of a node came, from a run of that graph: it is kept as small as a node shows it."""
-        if image.isNull():
+    def picture(self, path: str, batch: Batch, document: Document) -> None:
+        """Pictures of a node came, from a run of that graph: they are kept as small as a node shows them."""
+        if not batch.pictures or batch.pictures[0].isNull():
             return
-        if max(image.width(), image.height()) > SIDE:
-            image = image.scaled(SIDE, SIDE, Qt.AspectRatioMode.KeepAspectRatio,
-                                 Qt.TransformationMode.SmoothTransformation)  # fmt: skip
+        made = _drawn(batch)
         self._made_by[path] = document
         before = self._pictures.pop(path, None)
-        self._pictures[path] = image
-        self._bytes += image.sizeInBytes() - (before.sizeInBytes() if before is not None else 0)
+        self._pictures[path] = made
+        self._bytes += made.image.sizeInBytes() - (before.image.sizeInBytes() if before is not None else 0)
         while self._bytes > ROOM and len(self._pictures) > 1:
             gone, dropped = self._pictures.popitem(last=False)
             self._made_by.pop(gone, None)
-            self._bytes -= dropped.sizeInBytes()
+            self._bytes -= dropped.image.sizeInBytes()
             self._show(gone, None)
-        self._show(path, image)
+        self._show(path, made)
         if document is not self._model.document or owner(path, self._ways) in self._old:
             self.age()
 
@@ -179,12 +205,13 @@ class PageMarks(QObject):
             self._members[node] = members(entry.type, self._model.graph, self._model.subgraph)
         return shown(parts, not entry.type.startswith(GRAPH), self.run.going, self._members[node], now)
 
-    def _show(self, path: str, image: QImage | None) -> None:
+    def _show(self, path: str, drawn: Drawn | None) -> None:
         node = owner(path, self._ways)
         if node is None:
             return
         look = self._scene.look(node)
-        room, look.picture = look.proportion, image
+        room = look.proportion
+        _give(look, drawn)
         if look.proportion == room:
             self._scene.remarked((node,), far=False)
         else:
@@ -223,14 +250,32 @@ class PageMarks(QObject):
         for node in {*self._parts, *self._old}:
             look, made = self._scene.look(node), self._shown(node, now)
             look.run, look.progress, look.note, look.old = made.run, made.progress, made.note, node in self._old
-        for path, image in self._pictures.items():
+        for path, drawn in self._pictures.items():
             holder = owner(path, self._ways)
             if holder is not None:
-                self._scene.look(holder).picture = image
+                _give(self._scene.look(holder), drawn)
         told = self._by_node()
         self._faulty = set(told)
         for node, faults in told.items():
             self._scene.look(node).faults = faults
+
+    def renamed(self, renaming: Renaming) -> None:
+        """Nodes have other ids: what is known of them is theirs still. The run knows it already."""
+        self._pictures = OrderedDict(renaming.table(self._pictures))
+        documents = {id(document): document for document in self._made_by.values()}
+        documents = {key: renaming.document(document) for key, document in documents.items()}
+        self._made_by = renaming.table({path: documents[id(made_by)] for path, made_by in self._made_by.items()})
+        if renaming.level == self._model.level:
+            self._gather()
+            self._old, self._faulty = ({renaming.names.get(node, node) for node in nodes}
+                                       for nodes in (self._old, self._faulty))  # fmt: skip
+            fresh = set(renaming.names.values())
+            for path, drawn in self._pictures.items():
+                if (node := owner(path, self._ways)) in fresh:
+                    _give(self._scene.look(node), drawn)
+            self.refresh(fresh)
+            for node in fresh:
+                self._scene.looked(node)
 
     def _followed(self, change: Change) -> None:
         if change.whole or any(entry.type.startswith(GRAPH) for entry in self._entries(change)):

@@ -5,51 +5,54 @@ No Qt.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nodeflow.document import Document, Input, NodeEntry, Wire, parse, write
+from nodeflow.document import GRAPH, Document, Input, NodeEntry, Wire, as_input, parse, spelled, write
 from nodeflow.edits import AddNode, Edit, Group, MoveNodes, SetGraph, SetView
 from nodeflow_editor.canvas.metrics import Point
 from nodeflow_editor.graph_model import free_name, position
-from nodeflow_editor.marks import tidy
+from nodeflow_editor.marks import dots, tidy
+from nodeflow_editor.notepad import NOTES, listed, noted, notes
+from nodeflow_editor.wire_view import DOTS, SECTIONS, by_node, named, section, wires_of
 
 KEPT = "incoming"
-"""Where a copied text keeps wires from nodes that were not copied: for those who paste with them."""
+"""Where a copied text has inputs whole that take wires from nodes which were not copied: for pasting with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """The edit that pastes, and the names that the nodes get."""
+    """The edit that pastes, the names that the nodes get, and the numbers of the notes."""
 
     edit: Edit
     nodes: tuple[str, ...]
+    notes: tuple[int, ...] = ()
 
 
-def copied(graph: Document, nodes: Collection[str]) -> str:
-    """Chosen nodes as text: with the wires between them, their places, and the graphs that they stand for."""
+def copied(graph: Document, nodes: Collection[str], noted: Collection[int] = ()) -> str:
+    """Chosen nodes and notes as text: with the wires between, their places, and the graphs that nodes stand for."""
     chosen = {node: entry for node, entry in graph.nodes.items() if node in nodes}
     kept = {node: replace(entry, inputs=_within(entry, chosen)) for node, entry in chosen.items()}
     incoming = {
-        node: {port: {"$from": str(wire)} for port, wire in entry.wires() if wire.node not in chosen}
+        node: {port: spelled(value) for port, value in entry.inputs.items()
+               if any(wire.node not in chosen for wire in wires_of(value))}
         for node, entry in chosen.items()
-    }
+    }  # fmt: skip
     places = {node: list(place) for node in chosen if (place := position(graph, node)) is not None}
-    used = {entry.type.removeprefix("graph:") for entry in chosen.values() if entry.type.startswith("graph:")}
-    dots = graph.view.get("dots")
+    used = {entry.type.removeprefix(GRAPH) for entry in chosen.values() if entry.type.startswith(GRAPH)}
+    tables = {name: {key: value for key, value in table.items() if key.partition(".")[0] in chosen}
+              for name, table in by_node(graph).items()}  # fmt: skip
+    view: dict[str, Any] = {
+        **{name: table for name, table in tables.items() if table},
+        "nodes": places,
+        KEPT: {node: inputs for node, inputs in incoming.items() if inputs},
+    }
+    if noted:
+        view[NOTES] = [item for number, item in enumerate(listed(graph)) if number in noted]
     return write(
-        Document(
-            nodes=kept,
-            graphs={name: inner for name, inner in graph.graphs.items() if name in used},
-            view={
-                "nodes": places,
-                "dots": {key: value for key, value in dots.items() if key.partition(".")[0] in chosen}
-                if isinstance(dots, dict)
-                else {},
-                KEPT: {node: wires for node, wires in incoming.items() if wires},
-            },
-        )
+        Document(nodes=kept, graphs={name: inner for name, inner in graph.graphs.items() if name in used}, view=view)
     )
 
 
@@ -67,29 +70,38 @@ def pasted(graph: Document, text: str, at: Point | None = None, *, keep: bool = 
     """
     source = parse(text)
     names: dict[str, str] = {}
+    taken = set(graph.nodes)
     for node in source.nodes:
-        names[node] = free_name(node, {*graph.nodes, *names.values()})
-    incoming = source.view.get(KEPT) if keep else None
+        names[node] = free_name(node, taken)
+        taken.add(names[node])
     edits: list[Edit] = []
     graphs: dict[str, str] = {}
     for name, inner in source.graphs.items():
         graphs[name] = name if graph.graphs.get(name) == inner else free_name(name, graph.graphs)
         if graphs[name] not in graph.graphs:
             edits.append(SetGraph(graphs[name], inner))
+    wires: dict[str, str] = {}
     for node, entry in source.nodes.items():
-        inputs = {port: _renamed(value, names) for port, value in entry.inputs.items()}
-        inputs |= _kept(graph, incoming, node)
+        inputs: dict[str, Input] = {}
+        for port, value in _whole(source, node, entry).items():
+            found = _led(value, names, graph.nodes if keep else {})
+            if found or value == []:
+                inputs[port] = [item for _, item in found] if type(value) is list else found[0][1]
+            for now, (before, _) in enumerate(found):
+                wires[named(node, port, before)] = named(names[node], port, now)
         kind = entry.type
-        if kind.startswith("graph:"):
-            kind = "graph:" + graphs.get(kind.removeprefix("graph:"), kind.removeprefix("graph:"))
+        if kind.startswith(GRAPH):
+            kind = GRAPH + graphs.get(kind.removeprefix(GRAPH), kind.removeprefix(GRAPH))
         edits.append(AddNode(names[node], replace(entry, type=kind, inputs=inputs)))
-    places = _places(source, names, at)
+    shift = _shift(source, at)
+    places = _places(source, names, at, shift)
     if places:
         edits.append(MoveNodes(places))
-    dots = _dots(graph, source, names, places)
-    if dots is not None:
-        edits.append(SetView("dots", dots))
-    return Pasted(Group(tuple(edits)), tuple(names.values()))
+    edits += _viewed(graph, source, names, wires, places)
+    fresh, before = [note.moved(*shift) for note in notes(source)], len(listed(graph))
+    if fresh:
+        edits.append(noted(graph, *fresh))
+    return Pasted(Group(tuple(edits)), tuple(names.values()), tuple(range(before, before + len(fresh))))
 
 
 def _within(entry: NodeEntry, chosen: Mapping[str, Any]) -> dict[str, Input]:
@@ -103,45 +115,65 @@ def _within(entry: NodeEntry, chosen: Mapping[str, Any]) -> dict[str, Input]:
     return inputs
 
 
-def _renamed(value: Input, names: Mapping[str, str]) -> Input:
-    if type(value) is list:
-        return [_renamed(item, names) for item in value]
-    return Wire(names[value.node], value.output) if type(value) is Wire and value.node in names else value
+def _whole(source: Document, node: str, entry: NodeEntry) -> dict[str, Input]:
+    """A copied node's inputs with the wires that came from elsewhere, as far as the text can be read."""
+    table = source.view.get(KEPT)
+    listed = table.get(node) if isinstance(table, dict) else None
+    inputs = dict(entry.inputs)
+    for port, value in listed.items() if isinstance(listed, dict) else ():
+        with suppress(ValueError):
+            inputs[port] = as_input(value)
+    return inputs
 
 
-def _kept(graph: Document, incoming: Any, node: str) -> dict[str, Input]:
-    """Wires of a copied node from nodes that the graph has."""
-    listed = incoming.get(node) if isinstance(incoming, dict) else None
-    found: dict[str, Input] = {}
-    for port, wire in listed.items() if isinstance(listed, dict) else ():
-        name, _, output = str(wire.get("$from", "")).partition(".") if isinstance(wire, dict) else ("", "", "")
-        if name in graph.nodes:
-            found[port] = Wire(name, output or "out")
+def _led(value: Input, names: Mapping[str, str], there: Collection[str]) -> list[tuple[int, Input]]:
+    """What an input holds, each with its number before: wires from copied nodes, and from those that are there."""
+    found: list[tuple[int, Input]] = []
+    for at, item in enumerate(value if type(value) is list else [value]):
+        if type(item) is not Wire:
+            found.append((at, item))
+        elif item.node in names:
+            found.append((at, Wire(names[item.node], item.output)))
+        elif item.node in there:
+            found.append((at, item))
     return found
 
 
-def _places(source: Document, names: Mapping[str, str], at: Point | None) -> dict[str, list[float]]:
+def _shift(source: Document, at: Point | None) -> Point:
+    """How far the text's nodes and notes are put from where they stood."""
+    corners = [place for node in source.nodes if (place := position(source, node)) is not None]
+    corners += [note.box[:2] for note in notes(source)]
+    if at is None or not corners:
+        return 32.0, 32.0
+    return at[0] - min(corner[0] for corner in corners), at[1] - min(corner[1] for corner in corners)
+
+
+def _places(source: Document, names: Mapping[str, str], at: Point | None, shift: Point) -> dict[str, list[float]]:
     known = {node: place for node in source.nodes if (place := position(source, node)) is not None}
     if not known:
         return {name: [at[0] + 32 * i, at[1] + 32 * i] for i, name in enumerate(names.values())} if at else {}
-    left, top = min(place[0] for place in known.values()), min(place[1] for place in known.values())
-    dx, dy = (at[0] - left, at[1] - top) if at is not None else (32.0, 32.0)
+    dx, dy = shift
     return {names[node]: [tidy(x + dx), tidy(y + dy)] for node, (x, y) in known.items()}
 
 
-def _dots(graph: Document, source: Document, names: Mapping[str, str], places: Mapping[str, Any]) -> Any:
-    """The graph's dots with those of pasted wires, moved along; None if there are none to add."""
-    given, there = source.view.get("dots"), graph.view.get("dots")
-    if not isinstance(given, dict) or not given:
-        return None
-    made = dict(there) if isinstance(there, dict) else {}
-    for key, listed in given.items():
-        node, _, rest = key.partition(".")
-        old, new = position(source, node), places.get(names.get(node, ""))
-        if old is None or new is None or not isinstance(listed, list):
-            continue
-        dx, dy = new[0] - old[0], new[1] - old[1]
-        made[f"{names[node]}.{rest}"] = [
-            [dot[0] + dx, dot[1] + dy] for dot in listed if isinstance(dot, list) and len(dot) == 2
-        ]
-    return made
+def _viewed(
+    graph: Document, source: Document, names: Mapping[str, str], wires: Mapping[str, str], places: Mapping[str, Any]
+) -> Iterator[Edit]:
+    """What the text's view lists by node, among what the graph's does: dots moved along, seeds, portals."""
+    for name, given in by_node(source).items():
+        made: dict[str, Any] = {}
+        for key, value in given.items():
+            node, dot, rest = key.partition(".")
+            if name == KEPT or node not in names or (name in SECTIONS and key not in wires):
+                continue
+            if name == DOTS:
+                old, new = position(source, node), places.get(names[node])
+                if old is None or new is None:
+                    continue
+                made[wires[key]] = [
+                    [tidy(x + new[0] - old[0]), tidy(y + new[1] - old[1])] for x, y in dots(source, key)
+                ]
+            else:
+                made[wires.get(key, f"{names[node]}{dot}{rest}")] = value
+        if made:
+            yield SetView(name, {**section(graph, name), **made})

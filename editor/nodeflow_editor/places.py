@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 SIDES = (
     (Qt.DockWidgetArea.LeftDockWidgetArea, ("outline",), 236, False),
-    (Qt.DockWidgetArea.RightDockWidgetArea, ("form", "graph"), 340, True),
-    (Qt.DockWidgetArea.RightDockWidgetArea, ("viewer", "history"), 340, True),
+    (Qt.DockWidgetArea.RightDockWidgetArea, ("form", "graph", "history"), 340, True),
+    (Qt.DockWidgetArea.RightDockWidgetArea, ("viewer",), 340, True),
     (Qt.DockWidgetArea.BottomDockWidgetArea, ("problems", "queue", "output", "compare", "plugins"), 190, False),
 )
-"""Side, docks that share one place as tabs with the first in front, width or height, and whether they are open."""
+"""Side, docks that share one place as tabs with the first in front, width or height, and whether they are open.
+
+The history does not share the viewer's: a click there shows a picture here.
+"""
+LEAST = 150
+"""Pixels that a dock's content wants in height at the most: two above each other fit a screen of 1280 x 720, which is
+one of 1920 x 1080 at 150 %."""
 
 
 def arrange(window: Window) -> None:
@@ -52,6 +58,9 @@ def _halved(window: Window) -> None:
 
 def attach(window: Window) -> None:
     """Arranges the docks; a session that is restored has the last word."""
+    for dock in window.docks.values():
+        body = dock.widget()
+        body.setMinimumHeight(min(body.minimumSizeHint().height(), LEAST))
     arrange(window)
 
 

@@ -25,6 +25,7 @@ from nodeflow_editor.aside import Aside
 from nodeflow_editor.problems import Problems
 from nodeflow_editor.run_part import RunPart
 from nodeflow_editor.settings import Settings
+from nodeflow_editor.soon import soon
 
 if TYPE_CHECKING:
     from nodeflow_editor.window import Window
@@ -141,7 +142,7 @@ class PluginsDock(QObject):
         os.environ[OFF] = ",".join(sorted(names))
         self._window.settings.set("plugins_off", sorted(names))
         self._use()
-        self.fill()
+        soon(self, self.fill)  # not at once: Qt still holds the item that was switched, which is made anew
 
     def _take_safe(self, on: bool) -> None:
         names = set(left_out())
@@ -159,6 +160,8 @@ class PluginsDock(QObject):
     def fill(self) -> None:
         """Shows what was found."""
         names = set(left_out())
+        item = self.list.currentItem()
+        chosen = item.text(0) if item is not None else ""
         self.list.blockSignals(True)
         self.list.clear()
         for plugin in self._all.plugins:
@@ -171,9 +174,10 @@ class PluginsDock(QObject):
         self.safe.blockSignals(False)
         broken = sum(bool(plugin.error) for plugin in self._all.plugins)
         self.dock.setWindowTitle(f"Plugins ({broken} broken)" if broken else "Plugins")
-        first = self.list.topLevelItem(0)
-        if first is not None:
-            self.list.setCurrentItem(first)
+        rows = [plugin.name for plugin in self._all.plugins]
+        front = self.list.topLevelItem(rows.index(chosen) if chosen in rows else 0)
+        if front is not None:
+            self.list.setCurrentItem(front)
         self._detail()
 
     def _item(self, plugin: Plugin, names: set[str]) -> QTreeWidgetItem:

@@ -16,6 +16,7 @@ from nodeflow.graph import Graph, build
 from nodeflow_editor.aside import Aside
 from nodeflow_editor.faults import ORDER, Fault, of_problems
 from nodeflow_editor.page_marks import PageMarks
+from nodeflow_editor.run_marks import Renaming
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
@@ -91,11 +92,21 @@ class Problems(QObject):
     def ran(self, page: Page | None, faults: Sequence[Fault], *, more: bool = False) -> None:
         """What a run has told: in place of what the one before had, or `more` of it."""
         known = self._known.get(page) if page is not None else None
-        if known is None:
-            self.general = [*(self.general if more else ()), *faults]
+        if known is None:  # what was told once, such as that no worker starts, is not told for each run that waits
+            before = self.general if more else []
+            self.general = [*before, *(fault for fault in faults if fault not in before)]
         else:
             known.ran = [*(known.ran if more else ()), *faults]
         self._tell(page)
+
+    def renamed(self, page: Page, renaming: Renaming) -> None:
+        """What is known of nodes is known by their new ids."""
+        known = self._known.get(page)
+        if known is not None:
+            known.ran = [fault.at(renaming.path) for fault in known.ran]
+            known.checked.faults = [fault.at(renaming.path) for fault in known.checked.faults]
+            known.marks.renamed(renaming)
+            self._tell(page)
 
     def recheck(self) -> None:
         """Checks all pages: the node types are others."""

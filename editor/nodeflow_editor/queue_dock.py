@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -40,16 +40,20 @@ class QueueDock(QObject):
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window, self._part = window, RunPart.of(window)
-        self._entries: dict[int, Entry] = {}
         self._over: list[tuple[Entry, str]] = []
         self.list = QListWidget()
         self.list.setAccessibleName("Queue")
         self.list.setAlternatingRowColors(True)
+        self.trouble = QLabel(wordWrap=True)
+        self.trouble.hide()
+        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later.timeout.connect(self.fill)
         self.left = LeftOver(self._part)
-        self.times = QSpinBox(minimum=1, maximum=MOST, value=4)
+        self.times = QSpinBox(minimum=1, maximum=MOST, value=4, suffix=" times")
         self.times.setAccessibleName("How often")
         self.out = QLineEdit(str(self._part.out))
         self.out.setAccessibleName("Folder for files")
+        self.out.setMinimumWidth(60)
         self.out.editingFinished.connect(lambda: self._take_out(self.out.text()))
         body = QWidget()
         self._lay_out(body)
@@ -84,15 +88,18 @@ class QueueDock(QObject):
         several.setToolTip("Each run begins with the next seeds, where seeds are random or next")
         several.clicked.connect(self.run_several)
         self.buttons["several"] = several
-        row.addWidget(several)
-        row.addWidget(self.times)
-        row.addWidget(QLabel("times"))
-        change = QPushButton("Change…")
+        low.addWidget(several)
+        low.addWidget(self.times)
+        low.addStretch(1)
+        change = QPushButton("…")
+        change.setToolTip("Another folder for files")
+        change.setAccessibleName("Another folder for files")
         change.clicked.connect(self._ask_out)
         low.addWidget(QLabel("Files go to"))
-        low.addWidget(self.out, 1)
+        low.addWidget(self.out, 4)
         low.addWidget(change)
         box.addWidget(self.left)
+        box.addWidget(self.trouble)
         box.addWidget(self.list, 1)
         box.addLayout(row)
         box.addLayout(low)
@@ -102,15 +109,18 @@ class QueueDock(QObject):
     def fill(self) -> None:
         """Shows the queue as it is; what is chosen stays so."""
         entries = self._part.runner.queue.entries()
-        self._entries |= {entry.id: entry for entry in entries}
         waiting = sum(not entry.begun for entry in entries)
         self.dock.setWindowTitle(f"Queue ({waiting})" if waiting else "Queue")
         if self.dock.isVisible():
             self._list(entries)
+            why = self._part.runner.queue.trouble
+            self.trouble.setText(f"The queue cannot be written to the disk, and would be lost in a crash: {why}")
+            self.trouble.setVisible(bool(why))
         self._enable()
 
     def _list(self, entries: Sequence[Entry]) -> None:
         chosen, present = self._chosen(), {entry.id for entry in entries}
+        scrolled = self.list.verticalScrollBar().value()
         self.list.clear()
         for place, entry in enumerate(entries, 1 - sum(entry.begun for entry in entries)):
             sign, state = ("▶", "running") if entry.begun else (f"{place}.", f"waits since {_clock(entry.added)}")
@@ -123,6 +133,9 @@ class QueueDock(QObject):
             self.list.setCurrentRow(rows.index(chosen))
         elif rows:
             self.list.setCurrentRow(0)
+        self.list.verticalScrollBar().setValue(scrolled)  # a run that ends does not take away what is being read
+        if self.list.hasFocus() and chosen in rows:
+            self.list.scrollToItem(self.list.currentItem())
 
     def _add(self, entry: Entry, text: str) -> None:
         item = QListWidgetItem(text)
@@ -148,10 +161,10 @@ class QueueDock(QObject):
         self.buttons["clear"].setEnabled(bool(waiting))
 
     def _ended(self, run: int, told: str) -> None:
-        entry = self._entries.pop(run, None)
+        entry = self._part.runner.queue.entry(run)
         if entry is not None:
             self._over = [(entry, told), *self._over][:KEPT]
-        self.fill()
+        self._later.start()
 
     # --- what can be done
 
@@ -169,8 +182,10 @@ class QueueDock(QObject):
         self._move(1)
 
     def remove(self) -> None:
-        """Takes the chosen run out, or stops it."""
-        chosen = self._chosen()
+        """Takes the chosen run out, or stops it. Of those that wait, the next is chosen then."""
+        chosen, waiting = self._chosen(), self._waiting()
+        if chosen in waiting and len(waiting) > 1:
+            self.list.setCurrentRow(self.list.currentRow() + (-1 if chosen == waiting[-1] else 1))
         if chosen is not None and chosen in {entry.id for entry in self._part.runner.queue.entries()}:
             self._part.runner.cancel(chosen)
 
@@ -178,7 +193,7 @@ class QueueDock(QObject):
         """Runs the chosen one once more, as it was."""
         chosen = self._chosen()
         over = {entry.id: entry for entry, _ in self._over}
-        entry = self._entries.get(chosen or 0) or over.get(chosen or 0)
+        entry = self._part.runner.queue.entry(chosen or 0) or over.get(chosen or 0)
         if entry is not None:
             self._part.again(entry)
 
@@ -224,7 +239,7 @@ class LeftOver(QWidget):
             self.list.addItem(item)
         count = len(entries)
         what = "One run was" if count == 1 else f"{count} runs were"
-        self.run, self.forget = QPushButton("Run the marked ones"), QPushButton("Forget them")
+        self.run, self.forget = QPushButton("Run the marked, forget the rest"), QPushButton("Forget all")
         self.run.clicked.connect(self._take_up)
         self.forget.clicked.connect(self._give_up)
         box, row = QVBoxLayout(self), QHBoxLayout()

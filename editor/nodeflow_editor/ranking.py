@@ -15,6 +15,7 @@ HABIT = 0.12
 """What each doubling of one's own use adds: eight times used beats a title twice as short, not a better kind of hit."""
 
 
+NOTHING: Mapping[str, int] = {}
 JOINTS = str.maketrans("_./-", "    ")
 
 
@@ -92,8 +93,14 @@ def _spread(letters: str, text: str) -> float | None:
     return gaps / (limit + 1)
 
 
-def ranked(query: str, candidates: Sequence[Candidate], used: Mapping[str, int], limit: int = 200) -> list[Candidate]:
-    """The candidates that fit, best first; all of them, those used most first, for an empty query."""
+def ranked(
+    query: str, candidates: Sequence[Candidate], used: Mapping[str, int], limit: int = 200,
+    common: Mapping[str, int] = NOTHING,
+) -> list[Candidate]:  # fmt: skip
+    """The candidates that fit, best first; all of them, those used most first, for an empty query.
+
+    common: how often others use them, which decides between those that fit alike.
+    """
     wanted = plain(query)
     found: Iterable[tuple[float, Candidate]]
     if not wanted:
@@ -105,5 +112,5 @@ def ranked(query: str, candidates: Sequence[Candidate], used: Mapping[str, int],
             for points, item in scored
             if points
         )
-    order = nsmallest(limit, found, key=lambda pair: (-pair[0], pair[1].low, pair[1].key))
+    order = nsmallest(limit, found, key=lambda pair: (-pair[0], -common.get(pair[1].key, 0), pair[1].low, pair[1].key))
     return [item for _, item in order]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nodeflow_editor import (
     history_dock,
     hover,
+    leaving,
     output_dock,
     plugins_dock,
     problems_dock,
@@ -47,5 +48,5 @@ def attach(window: Window) -> None:
 
 PARTS: tuple[Callable[[Window], object], ...] = (
     problems_dock.attach, queue_dock.attach, history_dock.attach, output_dock.attach, plugins_dock.attach,
-    toolbar.attach, run_status.attach, hover.attach, attach,
+    toolbar.attach, run_status.attach, hover.attach, leaving.attach, attach,
 )  # fmt: skip

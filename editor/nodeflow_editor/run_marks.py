@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, TypeVar
 
 from nodeflow.document import GRAPH, Document, NodeEntry
+from nodeflow.edits import Edit, Group, RenameNode, Within
+from nodeflow.errors import GraphError
 from nodeflow_editor.canvas.looks import Run
 from nodeflow_editor.graph_model import Level, at_level
+from nodeflow_editor.wiring import downstream
 
+T = TypeVar("T")
 OVER = frozenset((Run.DONE, Run.REUSED, Run.FAILED))
 SHORT = 0.05
 """Seconds below which nobody wants to know how long it took."""
@@ -38,12 +44,45 @@ class Shown:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """Nodes of a level that got other ids: what was told of them is theirs still.
+
+    names: new ids by old ones. ways: how paths of that level begin.
+    """
+
+    level: Level
+    names: Mapping[str, str]
+    ways: tuple[str, ...]
+
+    def path(self, path: str) -> str:
+        """A path as it is now."""
+        node = owner(path, self.ways)
+        if node is None or node not in self.names:
+            return path
+        way = next(way for way in self.ways if path.startswith(way))
+        return f"{way}{self.names[node]}{path[len(way) + len(node) :]}"
+
+    def table(self, table: Mapping[str, T]) -> dict[str, T]:
+        """What is known by paths, by the paths as they are now."""
+        return {self.path(path): value for path, value in table.items()}
+
+    def document(self, document: Document) -> Document:
+        """An earlier state of the graph, as if the nodes had had their new ids then; as it is if they cannot."""
+        edit: Edit = Group(tuple(RenameNode(old, new) for old, new in self.names.items()))
+        try:
+            return reduce(lambda inner, name: Within(name, inner), reversed(self.level), edit).change(document)
+        except GraphError:  # another node had the id then, or there was no such node
+            return document
+
+
 @dataclass(slots=True)
 class PageRun:
     """A run of a page. `parents`: the nodes that it needs, each with those it takes from; `targets`: what it is for.
 
     seconds: what each node took when it last ran: what is left is judged by it. began: when, by the clock that nodes
-    begin by. reached: how far it was told to be, as a bar does not go back. timed: whether that was judged by time.
+    begin by. reached, looked: how far it was told to be, as a bar does not go back, and when.
+    names: paths of nodes that were renamed since it was submitted, by those that the run knows.
     """
 
     number: int
@@ -55,9 +94,25 @@ class PageRun:
     told: dict[str, Told] = field(default_factory=dict)
     began: float = 0.0
     reached: float = 0.0
-    timed: bool = False
+    looked: float = 0.0
     going: bool = False
     over: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+
+    def now(self, path: str) -> str:
+        """What the node is called now that was submitted under that path."""
+        return self.names.get(path, path)
+
+    def rename(self, renaming: Renaming) -> None:
+        """Follows nodes to their new ids."""
+        known = {path: path for path in (*self.parents, *self.told)} if not self.names else {}
+        self.names = {path: renaming.path(now) for path, now in {**known, **self.names}.items()}
+        self.document = renaming.document(self.document)
+        self.told = renaming.table(self.told)
+        self.parents = {renaming.path(node): tuple(map(renaming.path, before))
+                        for node, before in self.parents.items()}  # fmt: skip
+        self.targets = tuple(map(renaming.path, self.targets))
+        self.until = renaming.path(self.until) if self.until is not None else None
 
     def of(self, node: str) -> Told:
         """What is known of a node."""
@@ -69,9 +124,9 @@ class PageRun:
         told.run, told.share, told.left, told.began = Run.RUNNING, None, None, now
 
     def step(self, node: str, step: int, total: int | None, left: float | None) -> None:
-        """A node's loop went on."""
+        """A node's loop went on. One that goes through several loops stays as far as it was."""
         told = self.of(node)
-        told.share, told.left = (step / total if total else None), left
+        told.share, told.left = (max(step / total, told.share or 0.0) if total else told.share), left
 
     def end(self, node: str, run: Run, seconds: float | None = None) -> None:
         """A node is done, in some way."""
@@ -125,11 +180,13 @@ class PageRun:
                 known = False
         everything = done + len(ahead)
         share = (done + shares) / everything if everything and now - self.began > UNSURE else 0.0
+        share *= share  # what is not judged by time yet is mostly the longer part
         if known and left:
             share = spent / (spent + left)
-            self.reached = self.reached if self.timed else 0.0
-            self.timed = True
-        self.reached = max(self.reached, min(share, 1.0))
+            if share < self.reached:  # told to be too far: it goes on so that it is whole at the end
+                passed = max(now - self.looked, 0.0)
+                share = self.reached + (1.0 - self.reached) * passed / (passed + left)
+        self.reached, self.looked = max(self.reached, min(share, 1.0)), now
         return Progress(done, everything, self.reached, left or None if known else None)
 
 
@@ -161,6 +218,25 @@ def span(seconds: float) -> str:
 def about(seconds: float) -> str:
     """A time that is not known to the tenth: "7 s"."""
     return f"{max(round(seconds), 1)} s" if seconds < 9.95 else span(seconds)
+
+
+def how_it_ended(end: Mapping[str, Any], unwritten: int = 0) -> str:
+    """A sentence on the end of a run; `unwritten`: the outputs that could not be written."""
+    if end.get("killed") is not None:
+        place = f'"{end["killed"]}"' if end["killed"] else "the run"
+        return f"stopped: {place} did not stop by itself, so the worker was ended, and another one starts"
+    if end.get("refused"):
+        return "not run: the graph has problems"
+    if end["cancelled"]:
+        return "stopped"
+    if end["failed"]:
+        return f"{end['failed']} node failed" if end["failed"] == 1 else f"{end['failed']:,} nodes failed"
+    if unwritten:
+        return f"{unwritten:,} output{'s' * (unwritten > 1)} could not be written"
+    if end["reused"] and not end["ran"]:
+        return "done: all of it was there from before"
+    reused = f", {end['reused']:,} from before" if end["reused"] else ""
+    return f"done in {span(end['seconds'])}: {end['ran']:,} computed{reused}"
 
 
 def shown(parts: Mapping[str, Told], alone: bool, going: bool, members: int, now: float) -> Shown:
@@ -221,6 +297,20 @@ def owner(path: str, beginnings: Iterable[str]) -> str | None:
     return None
 
 
+def source(node: str, graph: Document, find: Callable[[str], Document | None], port: str = "") -> str:
+    """The path of a node; of one that stands for a graph, that of the node which makes that output or its first."""
+    path, entry = node, graph.nodes[node]
+    while entry.type.startswith(GRAPH):
+        name = entry.type.removeprefix(GRAPH)
+        inner = graph.graphs.get(name) or find(name)
+        places = inner.outputs if inner is not None else {}
+        node, _, port = places.get(port, next(iter(places.values()), "")).partition(".")
+        if inner is None or node not in inner.nodes:
+            break
+        path, entry, graph = f"{path}/{node}", inner.nodes[node], inner
+    return path
+
+
 def members(kind: str, graph: Document, find: Callable[[str], Document | None], depth: int = 0) -> int:
     """How many plain nodes a node of that type stands for."""
     if not kind.startswith(GRAPH):
@@ -249,7 +339,7 @@ def outdated(old: Document, new: Document, level: Level = ()) -> set[str]:
             return set(at_level(after, ahead[1:]).nodes)
         return outdated(before, after, ahead[1:])
     changed = {node for node, entry in new.nodes.items() if not _same(old.nodes.get(node), entry, old, new)}
-    return changed | _fed(new, changed) if changed else set()
+    return changed | downstream(new, *changed) if changed else set()
 
 
 def _same(before: NodeEntry | None, after: NodeEntry, old: Document, new: Document) -> bool:
@@ -269,18 +359,3 @@ def _alike(one: Document, other: Document) -> bool:
     names = ("nodes", "outputs", "parameters", "graphs")
     return all(getattr(one, name) is getattr(other, name) or getattr(one, name) == getattr(other, name)
                for name in names)  # fmt: skip
-
-
-def _fed(graph: Document, changed: set[str]) -> set[str]:
-    users: dict[str, list[str]] = {}
-    for node, entry in graph.nodes.items():
-        for _, wire in entry.wires():
-            users.setdefault(wire.node, []).append(node)
-    found: set[str] = set()
-    ahead = list(changed)
-    while ahead:
-        for user in users.get(ahead.pop(), ()):
-            if user not in found:
-                found.add(user)
-                ahead.append(user)
-    return found

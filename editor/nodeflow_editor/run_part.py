@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QObject, QSize, QTimer, Signal
 
-from nodeflow.document import GRAPH, Document
-from nodeflow.graph import Graph
+from nodeflow.document import Document
+from nodeflow_editor.batches import Batch
 from nodeflow_editor.canvas.looks import Run
 from nodeflow_editor.commands import viewing
 from nodeflow_editor.faults import Fault, of_failure, of_json, of_problems
+from nodeflow_editor.graph_model import Level
 from nodeflow_editor.problems import Problems
 from nodeflow_editor.run import client
-from nodeflow_editor.run.history import History
+from nodeflow_editor.run.history import PICTURES, History
 from nodeflow_editor.run.queue import Entry, RunQueue
 from nodeflow_editor.run.thumbnails import thumbnail
-from nodeflow_editor.run_marks import PageRun, Progress, span, ways
-from nodeflow_editor.seeds import next_seeds
+from nodeflow_editor.run_marks import PageRun, Progress, Renaming, how_it_ended, source, ways
+from nodeflow_editor.seeds import seeded
 from nodeflow_editor.trust import readable
 
 if TYPE_CHECKING:
@@ -36,11 +37,17 @@ OUT = "outputs"
 
 @dataclass(slots=True)
 class Going:
-    """A run and the page that it was submitted from, if that is known. `most`: nodes at most, as the engine says."""
+    """A run and the page that it was submitted from, if that is known.
+
+    most: nodes at most, as the engine says. whole: nodes whose pictures came whole, as files. unwritten: outputs that
+    could not be written.
+    """
 
     run: PageRun
     page: Page | None
     most: int = 0
+    whole: set[str] = field(default_factory=set)
+    unwritten: int = 0
 
 
 class RunPart(QObject):
@@ -60,7 +67,8 @@ class RunPart(QObject):
         self.going: Going | None = None
         self._runs: dict[int, Going] = {}
         self._seconds: dict[Page, dict[str, float]] = {}
-        self._batches = 0
+        self._pictured: dict[Page, dict[str, float]] = {}
+        """When the run began whose picture of a node is shown: pictures come late, the newest first."""
         self._clock = QTimer(self, interval=TICK)
         self._clock.timeout.connect(self._tick)
         runner = self.runner
@@ -71,20 +79,27 @@ class RunPart(QObject):
         runner.node_reused.connect(lambda run, node: self._node_over(run, node, Run.REUSED))
         runner.node_failed.connect(self._failed)
         runner.previewed.connect(self._previewed)
+        runner.delivered.connect(self._delivered)
         runner.undelivered.connect(self._undelivered)
         runner.refused.connect(self._refused)
         runner.worker_died.connect(self._died)
         runner.ended.connect(self._ended)
         runner.state_changed.connect(self._stated)
         runner.queue_changed.connect(self._queued)
-        window.page_closed.connect(lambda page: self._seconds.pop(page, None))
-        window.closing.connect(self.close)
+        window.page_opened.connect(lambda page: page.model.renamed.connect(partial(self._renamed, page)))
+        window.page_closed.connect(self._forget)
+        window.closing.connect(self._leave)
         window.destroyed.connect(lambda: runner.close())
 
     @staticmethod
     def of(window: Window) -> RunPart:
         """The runs of a window."""
         return next(part for part in window.parts if isinstance(part, RunPart))
+
+    def _leave(self) -> None:
+        """The window is gone at once: to end a worker that computes takes a second or two."""
+        self.window.hide()
+        self.close()
 
     def close(self) -> None:
         """Ends the worker. What waits is kept, and offered by the next editor."""
@@ -115,28 +130,31 @@ class RunPart(QObject):
         astray = checked.graph.astray(until) if until is not None else None
         if astray is not None:
             return self._refuse(of_problems([astray]))
-        self._batches += 1
+        if until is None and not checked.graph.targets():
+            why = next(iter(checked.graph.absent.nodes.values()), "the graph has no nodes")
+            self.window.tell(f"nothing to run: {why}")
+            return []
+        documents, seeds = seeded(page.model.document, times, page.model.catalog.get)
+        if seeds is not None:
+            page.model.do(seeds, "New seeds", at=())
+            documents[-1] = page.model.document
+        targets = (until,) if until is not None else checked.graph.targets()
+        parents = {step: checked.graph.steps[step].parents() for step in checked.graph.needed(targets)}
         numbers = []
-        for _ in range(times):
-            seeds = next_seeds(page.model.document, page.model.catalog.get)
-            if seeds is not None:
-                page.model.do(seeds, "New seeds", merge=f"seeds:{self._batches}", at=())
-            numbers.append(self._submit(page, page.model.document, checked.graph, until))
+        for document in documents:
+            numbers.append(self._submit(page, document, until))
+            run = PageRun(numbers[-1], document, parents, targets, until, self._seconds.setdefault(page, {}))
+            self._runs[run.number] = Going(run, page)
         self._stated(self.runner.state)
         return numbers
 
-    def _submit(self, page: Page, document: Document, graph: Graph, until: str | None) -> int:
+    def _submit(self, page: Page, document: Document, until: str | None) -> int:
         file = page.model.file
         named = str(file) if file is not None else f"{page.label}.json" if page.label else None
         how: dict[str, Any] = {"read": readable(self.window.settings, page.model.folder)}
         if self.device:
             how["device"] = self.device
-        number = self.runner.submit(document, named, page.model.folder, self.out, until, **how)
-        targets = (until,) if until is not None else graph.targets()
-        parents = {step: graph.steps[step].parents() for step in graph.needed(targets)}
-        seconds = self._seconds.setdefault(page, {})
-        self._runs[number] = Going(PageRun(number, document, parents, targets, until, seconds), page)
-        return number
+        return self.runner.submit(document, named, page.model.folder, self.out, until, **how)
 
     def again(self, entry: Entry) -> int:
         """Runs an entry of the queue once more, as it was."""
@@ -144,7 +162,9 @@ class RunPart(QObject):
         known = self._runs.get(entry.id)
         if known is not None:
             run = known.run
-            fresh = PageRun(number, run.document, run.parents, run.targets, run.until, run.seconds)
+            fresh = PageRun(
+                number, run.document, run.parents, run.targets, run.until, run.seconds, names=dict(run.names)
+            )
             self._runs[number] = Going(fresh, known.page)
         return number
 
@@ -175,16 +195,7 @@ class RunPart(QObject):
         """The path of a node on show; of one that stands for a graph, that of the node which makes its first output."""
         model = page.model
         beginnings = ways(model.document, model.level)
-        path, entry, graph = (beginnings[0] if beginnings else "") + node, model.graph.nodes[node], model.graph
-        while entry.type.startswith(GRAPH):
-            name = entry.type.removeprefix(GRAPH)
-            inner = graph.graphs.get(name) or model.subgraph(name)
-            place = next(iter(inner.outputs.values()), "") if inner is not None else ""
-            node = place.partition(".")[0]
-            if inner is None or node not in inner.nodes:
-                break
-            path, entry, graph = f"{path}/{node}", inner.nodes[node], inner
-        return path
+        return (beginnings[0] if beginnings else "") + source(node, model.graph, model.subgraph)
 
     # --- told by the runner
 
@@ -193,6 +204,11 @@ class RunPart(QObject):
         known = self._runs.get(run)
         page = known.page if known is not None else None
         return page if page is not None and self.problems.marks(page) is not None else None
+
+    def run_of(self, run: int) -> PageRun | None:
+        """What is known of a run; None if it is not from here."""
+        known = self._runs.get(run)
+        return known.run if known is not None else None
 
     def _of(self, run: int) -> Going:
         return self._runs.setdefault(run, Going(PageRun(run, Document(), {}, ()), None))
@@ -210,6 +226,22 @@ class RunPart(QObject):
         self._clock.start()
         self.changed.emit()
 
+    def _now(self, run: int, node: str) -> str:
+        """What a node of a run is called now: it may have been renamed since the run was submitted."""
+        return self._of(run).run.now(node)
+
+    def _renamed(self, page: Page, level: Level, names: Mapping[str, str]) -> None:
+        """What runs have told and will tell of nodes goes by their new ids."""
+        renaming = Renaming(level, names, ways(page.model.document, level))
+        for going in self._runs.values():
+            if going.page is page:
+                going.run.rename(renaming)
+        if (seconds := self._seconds.get(page)) is not None:
+            known = renaming.table(seconds)
+            seconds.clear()
+            seconds.update(known)
+        self.problems.renamed(page, renaming)
+
     def _mark(self, run: int, node: str) -> None:
         page = self.page_of(run)
         marks = self.problems.marks(page) if page is not None else None
@@ -217,29 +249,52 @@ class RunPart(QObject):
             marks.told(node)
 
     def _started(self, run: int, node: str) -> None:
+        node = self._now(run, node)
         self._of(run).run.start(node, time.monotonic())
         self._mark(run, node)
 
     def _stepped(self, run: int, node: str, step: int, total: int | None, left: float | None, _text: str) -> None:
+        node = self._now(run, node)
         self._of(run).run.step(node, step, total, left)
         self._mark(run, node)
 
     def _node_over(self, run: int, node: str, how: Run, seconds: float | None = None) -> None:
+        node = self._now(run, node)
         self._of(run).run.end(node, how, seconds)
         self._mark(run, node)
 
     def _failed(self, run: int, node: str | None, port: str | None, message: str, trace: str) -> None:
         if node:
             self._node_over(run, node, Run.FAILED)
-        self.problems.ran(self.page_of(run), [of_failure(message, node, port, trace)], more=True)
+        place = self._now(run, node) if node else None
+        self.problems.ran(self.page_of(run), [of_failure(message, place, port, trace)], more=True)
 
-    def _previewed(self, run: int, node: str, image: QImage) -> None:
-        page = self.page_of(run)
-        if page is not None and (marks := self.problems.marks(page)) is not None:
-            marks.picture(node, image, self._of(run).run.document)
-            viewing.came(self.window, page, node, image)
+    def _previewed(self, run: int, node: str, batch: Batch, whole: QSize) -> None:
+        page, going = self.page_of(run), self._of(run)
+        marks = self.problems.marks(page) if page is not None else None
+        if page is None or marks is None:
+            return
+        node, shown = going.run.now(node), self._pictured.setdefault(page, {})
+        if going.run.began < shown.get(node, 0.0):
+            return  # a later run's picture of this node came first
+        shown[node] = going.run.began
+        marks.picture(node, batch, going.run.document)
+        viewing.came(self.window, page, node, batch, whole, filed=node in going.whole)
+
+    def _delivered(self, run: int, output: str, paths: list[str], _value: Any) -> None:
+        """The pictures of an output are files now, which are looked at in place of its preview: that is small."""
+        page, going = self.page_of(run), self._of(run)
+        pictures = [path for path in map(Path, paths) if path.suffix.lower() in PICTURES]
+        node, _, port = going.run.document.outputs.get(output, "").partition(".")
+        if page is None or not pictures or node not in going.run.document.nodes:
+            return
+        path = source(node, going.run.document, page.model.subgraph, port)
+        going.whole.add(path)
+        self._pictured.setdefault(page, {})[path] = going.run.began
+        viewing.made(self.window, page, path, pictures)
 
     def _undelivered(self, run: int, output: str, path: str, message: str) -> None:
+        self._of(run).unwritten += 1
         said, _, cure = message.partition("\n")
         fault = Fault(f'the output "{output}" could not be written to {path}: {said}', cure.strip(), ran=True)
         self.problems.ran(self.page_of(run), [fault], more=True)
@@ -252,6 +307,7 @@ class RunPart(QObject):
     def _died(self, run: int, node: str, message: str) -> None:
         if node:
             self._node_over(run, node, Run.FAILED)
+            node = self._now(run, node)
         self.problems.ran(self.page_of(run) if node else None, [of_failure(message, node, None, "")], more=True)
         self.problems.wanted.emit()
         place = f'"{node}": ' if node else ""
@@ -266,10 +322,10 @@ class RunPart(QObject):
         going.run.close()
         if self.going is going:
             self.going = None
-        told = how_it_ended(end)
+        told = how_it_ended(end, going.unwritten)
         if not end.get("refused") and not (end["failed"] and not end["ran"] and not end["seconds"]):
             self.window.tell(told)
-        if end["failed"]:
+        if end["failed"] or going.unwritten:
             self.problems.wanted.emit()
         self.ended.emit(run, told)
         self.changed.emit()
@@ -281,6 +337,14 @@ class RunPart(QObject):
             self._clock.stop()
         self.window.actions_table.refresh()
         self.changed.emit()
+
+    def _forget(self, page: Page) -> None:
+        """A page is closed: nothing is shown there any more, and a run holds nothing of it."""
+        self._seconds.pop(page, None)
+        self._pictured.pop(page, None)
+        for going in self._runs.values():
+            if going.page is page:
+                going.page = None
 
     def _queued(self) -> None:
         over = [number for number, going in self._runs.items() if going.run.over]
@@ -310,23 +374,6 @@ class RunPart(QObject):
 
 KEPT = 64
 """Runs that are over and still known, so that they can be run again with marks on their page."""
-
-
-def how_it_ended(end: Mapping[str, Any]) -> str:
-    """A sentence on the end of a run."""
-    if end.get("killed") is not None:
-        place = f'"{end["killed"]}"' if end["killed"] else "the run"
-        return f"stopped: {place} did not stop by itself, so the worker was ended, and another one starts"
-    if end.get("refused"):
-        return "not run: the graph has problems"
-    if end["cancelled"]:
-        return "stopped"
-    if end["failed"]:
-        return f"{end['failed']} node failed" if end["failed"] == 1 else f"{end['failed']:,} nodes failed"
-    if end["reused"] and not end["ran"]:
-        return "done: all of it was there from before"
-    reused = f", {end['reused']:,} from before" if end["reused"] else ""
-    return f"done in {span(end['seconds'])}: {end['ran']:,} computed{reused}"
 
 
 def attach(window: Window) -> RunPart:

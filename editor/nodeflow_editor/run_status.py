@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nodeflow_editor.window import Window
 
 STATES = {"starting": "starting the worker…", "cancelling": "stopping… (3 s at most, then its process is ended)"}
-WIDE = 160
+WIDE, MARGIN = 160, 8
 
 
 class RunStatus(QObject):
@@ -39,6 +39,7 @@ class RunStatus(QObject):
         for widget in (self.label, self.bar, self.count):
             widget.hide()
             window.statusBar().addPermanentWidget(widget)
+        window.statusBar().setContentsMargins(0, 0, MARGIN, 0)
         self._before = ""
         self._part.changed.connect(self.refresh)
         self._problems.changed.connect(lambda _: self._tell_count())

@@ -109,3 +109,19 @@ def next_seeds(graph: Document, find: Find = lambda _: None, draw: Draw | None =
         if edit is not None:
             edits.append(Within(name, edit))
     return Group(tuple(edits)) if edits else None
+
+
+def seeded(graph: Document, times: int, find: Find = lambda _: None) -> tuple[list[Document], Edit | None]:
+    """The file's document as each of so many runs in a row has it, and the edit that leads to the last.
+
+    Returns:
+        None in place of the edit if all seeds stay.
+    """
+    documents: list[Document] = []
+    edit: Edit | None = None
+    for _ in range(times):
+        following = next_seeds(graph, find)
+        if following is not None:
+            edit, graph = following, following.change(graph)
+        documents.append(graph)
+    return documents, edit

@@ -56,7 +56,7 @@ class Session(QObject):
 
     def keep(self) -> None:
         """Writes down what is open and where."""
-        pages = [page for page in self.window.pages() if page.model.file is not None]
+        pages = [page for page in self.window.pages() if page.disk is not None]  # not those of files that never were
         front = self.window.page
         self.window.settings.set("session", {
             "tabs": [_place(page) for page in pages],
@@ -81,20 +81,21 @@ class Session(QObject):
         """Opens the tabs of the last time; returns how many there are now."""
         kept = self.window.settings.get("session", {})
         tabs = kept.get("tabs")
-        gone, opened = [], []
-        for tab in tabs if isinstance(tabs, list) else ():
+        gone, opened = [], 0
+        front: Page | None = None
+        for at, tab in enumerate(tabs if isinstance(tabs, list) else ()):
             file = Path(tab["file"]) if isinstance(tab, dict) and isinstance(tab.get("file"), str) else None
             if file is not None and not file.exists():
                 gone.append(file.name)
             elif file is not None and (page := Files.of(self.window).open(file)) is not None:
                 _go(page, tab)
-                opened.append(page)
-        front = kept.get("front")
-        if type(front) is int and 0 <= front < len(opened):
-            self.window.tabs.setCurrentWidget(opened[front])
+                opened += 1
+                front = page if at == kept.get("front") else front
+        if front is not None:
+            self.window.tabs.setCurrentWidget(front)
         if gone:
             self.window.tell(f"not there any more: {', '.join(gone[:5])}")
-        return len(opened)
+        return opened
 
 
 def _place(page: Page) -> dict[str, Any]:

@@ -71,6 +71,7 @@ QToolBar QToolButton, QStatusBar QToolButton {{ background: transparent; border:
 QToolBar QToolButton:hover, QStatusBar QToolButton:hover {{ background: {raised}; }}
 QToolBar QToolButton:focus {{ border-color: {accent}; }}
 QToolButton::menu-indicator {{ image: none; }}
+QFileDialog QToolButton {{ padding: 2px; }}
 QToolButton[small="true"] {{ padding: 3px 7px; }}
 QPushButton[leads="true"] {{ text-align: left; padding: 3px 8px; }}
 QLabel[fault="true"] {{ color: {bad}; }}
@@ -103,6 +104,7 @@ QCheckBox::indicator {{ width: 14px; height: 14px; border: 1px solid {dim}; bord
 QCheckBox::indicator:checked {{ background: {accent}; border-color: {accent};
     image: url("{art}/tick-{name}.svg"); }}
 QSplitter::handle {{ background: {line}; }}
+QFrame#splash {{ background: {panel}; border: 1px solid {line}; }}
 QFrame[bar] {{ background: {raised}; border: none; border-bottom: 1px solid {line}; border-left: 3px solid {accent}; }}
 QFrame[bar="warns"] {{ border-left-color: {warning}; }}
 QLabel[mark] {{ border: 1px solid {accent}; border-radius: 10px; color: {accent}; font-weight: bold; }}
@@ -117,7 +119,8 @@ def sheet(palette: Palette) -> str:
 
 def dress(application: QApplication, palette: Palette) -> None:
     """Gives the whole program a palette, on top of the one style that looks alike everywhere."""
-    application.setStyle("Fusion")
+    if not application.styleSheet():  # once: each widget would be dressed twice
+        application.setStyle("Fusion")
     application.setFont(font(BODY))
     roles = QPalette.ColorRole
     made = QPalette()

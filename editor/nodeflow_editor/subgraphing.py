@@ -21,11 +21,13 @@ from nodeflow.edits import (
     SetParameter,
 )  # fmt: skip
 from nodeflow.errors import GraphError, Problem
-from nodeflow_editor.border import Inside, Seam, joined_view, middle, parted_view, refuse, shift_of, wires_of
+from nodeflow_editor.arranging import free_place
+from nodeflow_editor.border import Inside, Seam, joined_view, middle, parted_view, refuse, shift_of
 from nodeflow_editor.canvas.layout import DOWN
-from nodeflow_editor.canvas.metrics import WIDTH, Box
+from nodeflow_editor.canvas.metrics import HEADER, PAD, ROW, WIDTH, Box
 from nodeflow_editor.graph_model import free_name, position
 from nodeflow_editor.marks import tidy
+from nodeflow_editor.wire_view import wires_of
 
 Source = Callable[[Wire], Wire]
 """What is taken in place of a wire."""
@@ -39,7 +41,10 @@ class Regrouped:
     nodes: tuple[str, ...]
 
 
-def gathered(graph: Document, nodes: Collection[str], boxes: Mapping[str, Box], name: str = "subgraph") -> Regrouped:
+def gathered(
+    graph: Document, nodes: Collection[str], boxes: Mapping[str, Box], name: str = "subgraph",
+    notes: Collection[int] = (), picture: float = 0.0,
+) -> Regrouped:  # fmt: skip
     """The edit that puts nodes into a graph of their own, and one node in their place that stands for it.
 
     Wires that cross its border become parameters and outputs, named as the ports; the parameters and outputs of the
@@ -50,6 +55,8 @@ def gathered(graph: Document, nodes: Collection[str], boxes: Mapping[str, Box], 
         nodes: those that go.
         boxes: where nodes stand on the canvas.
         name: what the new graph is called; a number follows it if that is taken.
+        notes: those that go with them.
+        picture: height of the picture that the new node will show.
 
     Raises:
         GraphError: a way leads out of these nodes and back in, or one input takes wires from within and without.
@@ -72,7 +79,7 @@ def gathered(graph: Document, nodes: Collection[str], boxes: Mapping[str, Box], 
     leaving = tuple(_redirected(graph, moved.keys(), lambda wire: Wire(node, seam.out(wire))))
     led = tuple(_led(graph, moved.keys(), seam, node))
     own, loose = _graphs(graph, moved.keys())
-    view, outer_view = parted_view(graph, moved.keys(), boxes, seam, node)
+    view, outer_view = parted_view(graph, moved.keys(), boxes, seam, node, notes)
     made = Document("", seam.parameters, seam.outputs, inner, own, view)
     edits: list[Edit] = [
         SetGraph(name, made), AddNode(node, NodeEntry(GRAPH + name, 1, given), next(iter(moved))),
@@ -82,7 +89,10 @@ def gathered(graph: Document, nodes: Collection[str], boxes: Mapping[str, Box], 
     corners = [boxes[member] for member in moved if member in boxes]
     if corners:
         x, y = middle(corners)
-        edits.append(MoveNodes({node: [tidy(x - WIDTH / 2), tidy(y - DOWN)]}))
+        rows = len(seam.parameters) + (len(seam.outputs) if len(seam.outputs) > 1 else 0)
+        box = x - WIDTH / 2, y - DOWN, WIDTH, HEADER + rows * ROW + PAD + picture
+        place = free_place(box, [box for other, box in boxes.items() if other not in moved])
+        edits.append(MoveNodes({node: [*map(tidy, place)]}))
     return Regrouped(Group(tuple(edits)), (node,))
 
 
@@ -100,8 +110,10 @@ def dissolved(graph: Document, node: str) -> Regrouped:
     if entry.mode:
         refuse(f'"{node}" is {entry.mode}', "let it run before it is dissolved")
     names: dict[str, str] = {}
+    taken = set(graph.nodes)
     for member in inner.nodes:
-        names[member] = free_name(member, {*graph.nodes, *names.values()})
+        names[member] = free_name(member, taken)
+        taken.add(names[member])
     within = Inside(inner, names)
     kinds, nested = _lifted(graph, inner, name)
     overrides = within.overrides(node, entry)

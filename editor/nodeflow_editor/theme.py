@@ -26,7 +26,6 @@ class Palette:
     line: str
     node: str
     node_edge: str
-    header: str
     absent: str
     text: str
     dim: str
@@ -46,13 +45,13 @@ class Palette:
 
 DARK = Palette(
     name="dark", canvas="#17191d", grid="#22252b", panel="#1d2025", raised="#272b32", field="#14161a", line="#343943",
-    node="#272b32", node_edge="#3a404b", header="#30353e", absent="#3a2b2d", text="#e8eaee", dim="#a2a9b5",
+    node="#272b32", node_edge="#3a404b", absent="#3a2b2d", text="#e8eaee", dim="#a2a9b5",
     accent="#6ea8ff", on_accent="#0b1220", selected="#ffffff", good="#5fd39a", warning="#f2b84b", bad="#ff7a70",
     reused="#7fb7c9", frame="#252a33",
 )  # fmt: skip
 LIGHT = Palette(
     name="light", canvas="#eceef1", grid="#dfe2e7", panel="#f7f8fa", raised="#ffffff", field="#f1f3f6", line="#c9ced7",
-    node="#ffffff", node_edge="#c3c9d3", header="#f0f2f5", absent="#fbe9e7", text="#1a1d22", dim="#4d5563",
+    node="#ffffff", node_edge="#c3c9d3", absent="#fbe9e7", text="#1a1d22", dim="#4d5563",
     accent="#1f5fd0", on_accent="#ffffff", selected="#0d1b33", good="#0a6b3c", warning="#855400", bad="#b3261e",
     reused="#246b80", frame="#e2e6ec",
 )  # fmt: skip
@@ -137,6 +136,29 @@ def port_style(kind: PortType) -> PortStyle:
         return known
     hues = OTHERS[crc32(name.encode()) % len(OTHERS)]
     return PortStyle(Shape.DIAMOND if RECIPE in plain.bases else Shape.HEXAGON, *hues)
+
+
+HUES = {
+    "red": RED, "orange": ORANGE, "yellow": YELLOW, "green": GREEN, "sky": SKY, "blue": BLUE, "pink": PINK,
+    "grey": GREY,
+}  # fmt: skip
+"""The colours that nodes, frames and notes can be given, as files name them. They say nothing of a state."""
+
+
+def hue(name: object, palette: Palette) -> str:
+    """A named colour under a palette; empty if there is none of that name."""
+    found = HUES.get(name) if isinstance(name, str) else None
+    return found[0 if palette.name == "dark" else 1] if found else ""
+
+
+TINT = 0.105
+"""Share of a colour in the ground of what was given it: texts on it keep their contrast."""
+
+
+def tinted(ground: str, colour: str, share: float = TINT) -> str:
+    """A ground with so much of a colour in it."""
+    parts = ((int(ground[at : at + 2], 16), int(colour[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round((1 - share) * one + share * other):02x}" for one, other in parts)
 
 
 CATEGORY_HUES = (BLUE, PINK, GREEN, ORANGE, SKY, YELLOW, RED)

@@ -17,6 +17,8 @@ from nodeflow.types import PortType, fault, is_choice, shown
 
 CHANGE = re.compile(r"\s*(?:([-+*/])=|([+*/]))\s*(\S.*)", re.DOTALL)
 """`+1`, `*2`, `/2` and `-=5`. A bare `-5` is a number."""
+PART = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*([-+*/]|$)")
+"""A number within a sum, and the sign behind it."""
 LONG_LINE = 1000
 """Characters from which a text is edited in an area of several lines: a line of Qt's drops what is beyond 32,767."""
 NOTHING = ("", "none", "null")
@@ -152,12 +154,15 @@ def _number(kind: PortType, plain: PortType, word: str, before: Input) -> Typed:
         if plain.kind == "int":
             return _judged(kind, math.floor(made + Fraction(1, 2)))
     else:
-        read = _read(word)
+        try:
+            read = worked_out(word)
+        except ZeroDivisionError:
+            return Typed(fault="nothing can be divided by 0")
         if read is None:
             return _judged(kind, _odd_float(word))
         made = read
-        if plain.kind == "int" and made.denominator == 1:
-            return _judged(kind, int(made))
+        if plain.kind == "int" and (made.denominator == 1 or _read(word) is None):
+            return _judged(kind, math.floor(made + Fraction(1, 2)))
     try:
         return _judged(kind, float(made))
     except OverflowError:
@@ -171,6 +176,28 @@ def _read(word: str) -> Fraction | None:
     if word.strip().startswith("+"):
         return None  # `+1` adds
     return Fraction(word.strip())
+
+
+def worked_out(word: str) -> Fraction | None:
+    """A number, or what `64*8` and `1024 - 2*64` come to, exactly; None for other text.
+
+    Raises:
+        ZeroDivisionError: it divides by 0.
+    """
+    if (alone := _read(word)) is not None or len(word) > 400:
+        return alone
+    total, term, sign, at = Fraction(0), Fraction(1), "*", 0
+    if word.lstrip().startswith("-"):
+        term, at = Fraction(-1), word.index("-") + 1
+    while (part := PART.match(word, at)) is not None:
+        number = Fraction(part[1])
+        term = term / number if sign == "/" else term * number
+        sign, at = part[2], part.end()
+        if sign in ("+", "-", ""):
+            total, term = total + term, Fraction(-1 if sign == "-" else 1)
+        if not sign:
+            return total
+    return None
 
 
 def _odd_float(word: str) -> Input:

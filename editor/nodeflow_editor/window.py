@@ -13,7 +13,7 @@ from nodeflow.catalog import Catalog
 from nodeflow.document import Document
 from nodeflow.edits import Edit
 from nodeflow.errors import GraphError
-from nodeflow_editor import focus, places, run_docks, run_part
+from nodeflow_editor import beginning, focus, keeping, places, run_docks, run_part
 from nodeflow_editor.actions import Action, ActionTable
 from nodeflow_editor.autosave import Autosave
 from nodeflow_editor.bars import Bars
@@ -21,20 +21,25 @@ from nodeflow_editor.bringing import Bringing
 from nodeflow_editor.closing import Closing
 from nodeflow_editor.commands import (
     arrange,
+    colour,
     compare,
     create,
     edit,
     file,
+    fold,
     form,
     go,
     graphs,
     look,
     node,
+    notes,
     outlining,
+    pieces,
     run,
     value,
     view,
     viewing,
+    wires,
 )
 from nodeflow_editor.dropping import Dropping
 from nodeflow_editor.files import Files
@@ -49,14 +54,15 @@ from nodeflow_editor.titles import Titles
 from nodeflow_editor.watching import Watch
 
 ACTIONS: tuple[Action, ...] = (
-    *file.ACTIONS, *create.ACTIONS, *edit.ACTIONS, *view.ACTIONS, *node.ACTIONS, *arrange.ACTIONS, *value.ACTIONS,
-    *form.ACTIONS, *graphs.ACTIONS, *go.ACTIONS, *run.ACTIONS, *viewing.ACTIONS, *outlining.ACTIONS, *places.ACTIONS,
+    *file.ACTIONS, *create.ACTIONS, *notes.ACTIONS, *edit.ACTIONS, *view.ACTIONS, *node.ACTIONS,
+    *fold.ACTIONS, *wires.ACTIONS, *arrange.ACTIONS, *colour.ACTIONS, *value.ACTIONS, *form.ACTIONS, *graphs.ACTIONS,
+    *pieces.ACTIONS, *go.ACTIONS, *run.ACTIONS, *viewing.ACTIONS, *outlining.ACTIONS, *places.ACTIONS,
     *look.ACTIONS, *compare.ACTIONS,
 )  # fmt: skip
 PARTS: tuple[Callable[[Window], object], ...] = (
     Files, Closing, Autosave, Watch, Session, Recovery, Dropping, Bringing, file.attach, create.attach, node.attach,
-    value.attach, form.attach, graphs.attach, Problems, run_part.attach, *run_docks.PARTS, viewing.attach,
-    outlining.attach, look.attach, compare.attach, places.attach,
+    notes.Typing, value.attach, form.attach, graphs.attach, Problems, run_part.attach, *run_docks.PARTS, viewing.attach,
+    outlining.attach, look.attach, compare.attach, places.attach, beginning.attach, keeping.attach,
     focus.attach, Titles,  # the last: they need all docks
 )  # fmt: skip
 """What is attached to a window when it is made: docks, the runner, backups. Each is called with it, and kept."""
@@ -129,7 +135,7 @@ class Window(QMainWindow):
         page.title_changed.connect(lambda: self._title(page))
         page.view.told.connect(self.tell)
         page.scene.selection_changed.connect(self.actions_table.refresh)
-        page.model.document_changed.connect(self.actions_table.refresh)
+        page.model.stepped.connect(self.actions_table.refresh)
         self.page_opened.emit(page)
         self.tabs.setCurrentIndex(self.tabs.addTab(page, page.name))
         self._title(page)
@@ -152,12 +158,13 @@ class Window(QMainWindow):
         self.docks[name] = dock
         return dock
 
-    def do(self, change: Edit, text: str, *, merge: str = "") -> bool:
-        """Changes the graph in front; what it refuses is told. Returns whether it was done."""
-        if self.page is None:
+    def do(self, change: Edit, text: str, *, merge: str = "", page: Page | None = None) -> bool:
+        """Changes a graph, that in front if none is named; what it refuses is told. Returns whether it was done."""
+        page = page or self.page
+        if page is None:
             return False
         try:
-            self.page.model.do(change, text, merge=merge)
+            page.model.do(change, text, merge=merge)
         except GraphError as error:
             self.tell(str(error))
             return False

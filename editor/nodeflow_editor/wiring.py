@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nodeflow.delta import ABSENT
-from nodeflow.document import Document, Wire
-from nodeflow.edits import Edit, Group, SetInput
+from nodeflow.document import Document, Input, Wire
+from nodeflow.edits import Edit, Group, RemoveNode, SetInput, SetOutput
 from nodeflow.spec import Port
 from nodeflow.types import PortType, accepts
 from nodeflow_editor.faces import Face
@@ -83,25 +83,26 @@ def _fitting(face: Face, own: Port, out: bool) -> set[str]:
     return {f"out:{port.name}" for port in face.outputs if accepts(own.type, port.type) is None}
 
 
-def best(graph: Document, faces: Faces, start: End, node: str) -> End | None:
+def best(
+    graph: Document, faces: Faces, start: End, node: str, takes: Callable[[End], bool] | None = None
+) -> End | None:
     """The port of a node that a wire dropped on its body enters: one that wants it most.
 
     Required and empty before empty before taken; wired-only before typed-in; the port of the same name first of equals.
+    `takes`: whether a port takes the wire, where that is known: to find it out follows all that a node needs.
     """
     face, taken = faces(node), graph.nodes[node].inputs
+    takes = takes or (lambda end: reason(graph, faces, start, end) is None)
     if not start.out:
         open_ends = [End(node, port.name, True) for port in face.outputs]
-        return next((end for end in open_ends if reason(graph, faces, start, end) is None), None)
+        return next((end for end in open_ends if takes(end)), None)
 
     def rank(port: Port) -> tuple[bool, bool, bool, bool]:
         empty = port.name not in taken or several(port.type)
         return (not (port.required and empty), not empty, port.type.typed_in, port.name != start.port)
 
-    for port in sorted(face.inputs, key=rank):
-        end = End(node, port.name, False)
-        if reason(graph, faces, start, end) is None:
-            return end
-    return None
+    ends = (End(node, port.name, False) for port in sorted(face.inputs, key=rank))
+    return next((end for end in ends if takes(end)), None)
 
 
 def joined(graph: Document, faces: Faces, start: End, end: End) -> Edit:
@@ -129,6 +130,48 @@ def cut(graph: Document, links: Iterable[Link]) -> Edit:
         kept = [item for index, item in enumerate(before) if index not in indices] if type(before) is list else []
         edits.append(SetInput(node, port, kept or ABSENT))
     return edits[0] if len(edits) == 1 else Group(tuple(edits))
+
+
+def bridged(graph: Document, faces: Faces, nodes: Iterable[str]) -> Edit:
+    """The edit that removes nodes, and joins what stood before them to what stood behind, where that fits.
+
+    Of several that feed a node the first that fits is taken; outputs of the graph follow as inputs do.
+    """
+    gone = dict.fromkeys(nodes)
+
+    def heir(wire: Wire, kind: PortType) -> Wire | None:
+        """What fed the nodes that go, near or far, in place of a wire from one of them."""
+        ahead, seen = [wire], set[str]()
+        while ahead:
+            item = ahead.pop()
+            if item.node in gone:
+                fed = () if item.node in seen else graph.nodes[item.node].wires()
+                ahead += reversed([feed for _, feed in fed])
+                seen.add(item.node)
+                continue
+            given = faces(item.node).output(item.output) if item.node in graph.nodes else None
+            if given is not None and accepts(kind, given.type) is None:
+                return item
+        return None
+
+    edits: list[Edit] = []
+    for node, entry in graph.nodes.items():
+        for port in dict.fromkeys(port for port, wire in entry.wires() if wire.node in gone and node not in gone):
+            value, taking = entry.inputs[port], faces(node).input(port)
+            kept: list[Input] = []
+            for item in value if type(value) is list else [value]:
+                lost = type(item) is Wire and item.node in gone
+                now = (heir(item, taking.type) if taking is not None else None) if lost else item
+                if now is not None and not (lost and now in kept):
+                    kept.append(now)
+            edits.append(SetInput(node, port, (kept if type(value) is list else kept[0]) if kept else ABSENT))
+    for name, place in graph.outputs.items():
+        node, _, port = place.partition(".")
+        giving = faces(node).output(port or "out") if node in gone else None
+        source = heir(Wire(node, port or "out"), giving.type) if giving is not None else None
+        if source is not None:
+            edits.append(SetOutput(name, str(source)))
+    return Group((*edits, *(RemoveNode(node) for node in gone)))
 
 
 def inserted(graph: Document, faces: Faces, node: str, link: Link) -> Edit | None:
@@ -159,14 +202,14 @@ def upstream(graph: Document, node: str) -> set[str]:
     return found
 
 
-def downstream(graph: Document, node: str) -> set[str]:
-    """The nodes that need a node, near and far."""
+def downstream(graph: Document, *nodes: str) -> set[str]:
+    """The nodes that need one of these, near and far."""
     users: dict[str, set[str]] = {}
     for name, entry in graph.nodes.items():
         for _, wire in entry.wires():
             users.setdefault(wire.node, set()).add(name)
     found: set[str] = set()
-    ahead = [node]
+    ahead = list(nodes)
     while ahead:
         for user in users.get(ahead.pop(), ()):
             if user not in found:

@@ -71,7 +71,7 @@ app.add_typer(making.new, name="new")
 
 
 def main() -> None:
-    """The program `nodeflow`."""
+    """The program `nodeflow` once all of it is imported; `nodeflow.__main__` begins earlier."""
     sys.exit(call(sys.argv[1:]))
 
 
@@ -98,8 +98,12 @@ def call(arguments: Sequence[str]) -> int:
 def _invoke(arguments: Sequence[str]) -> tuple[int, Sequence[Problem]]:
     """Runs one command line: its exit code, and what is to be told of it. To people it has been told already."""
     try:
-        code = app(list(arguments), prog_name="nodeflow", standalone_mode=False)
-        return code if isinstance(code, int) else output.DONE, ()
+        command = typer.main.get_command(app)  # not `app` itself, which makes of Ctrl+C an exit like any other
+        with command.make_context("nodeflow", list(arguments)) as context:
+            command.invoke(context)
+        return output.DONE, ()
+    except typer.Exit as error:
+        return error.exit_code, ()
     except GraphError as error:
         output.tell(error)
         return output.WRONG, error.problems

@@ -81,7 +81,7 @@ def _refuse_useless(source: Path, out: Path) -> None:
 
 
 def _list(archive: Archive, as_json: bool) -> None:
-    parts = groups(archive.root)
+    parts = groups(archive.path, archive.root)
     if as_json:
         output.say_json([group._asdict() for group in parts])
         return

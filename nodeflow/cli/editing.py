@@ -25,7 +25,8 @@ def edit(
 ) -> None:
     """Open the desktop editor.
 
-    Without a graph it opens what was open the last time. After a crash it offers what was not saved.
+    Without a graph it opens what was open the last time. After a crash it offers what was not saved. The name of a
+    graph that is not there yet begins a new one, which the first save writes.
     """
     if find_spec("nodeflow_editor") is None:
         raise NodeflowError("the editor is not part of this installation\n    pip install 'nodeflow-engine[editor]'")

@@ -16,7 +16,7 @@ nothing was measured yet
 
 
 def kernels(as_json: Annotated[bool, JSON_OPTION] = False) -> None:
-    """List the implementations that were chosen for operations on a GPU, why, and by how much."""
+    """Tell which kernels were chosen on this GPU, why, and by how much."""
     mode()  # a wrong word is told here as well
     remembered = Choices(choices_folder())
     found, unreadable = [], []

@@ -46,10 +46,10 @@ def models(
     ] = "",
     as_json: Annotated[bool, JSON_OPTION] = False,
 ) -> None:
-    """List the models that graphs can name: kind, size and type, from headers alone.
+    """List the models that graphs can name: their kind, size and type.
 
     Looks into NODEFLOW_MODELS, the user's data folder, the Hugging Face cache and the working directory; ComfyUI's
-    folders are understood.
+    folders are understood. Of each file the header alone is read.
     """
     word = pattern.lower()
     lines: list[Listed] = []

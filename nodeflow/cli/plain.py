@@ -31,6 +31,8 @@ def _plain(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
         if hasattr(parameter, "get_runtime_param"):
             parameter.get_runtime_param = partial(_Reader, parameter.type_descriptor.annotation)
+        if parameter.param_type_name == "argument" and hasattr(parameter, "display_type_rich"):
+            parameter.display_type_rich = lambda **_: ""  # its name says what it is, `<list[Path]>` beside it does not
     return parameters
 
 

@@ -41,9 +41,10 @@ def plan(
     measure: Annotated[bool, typer.Option("--measure", help="Measure this machine anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Tell what a run will take, without running it: shapes, time, memory, and all that does not fit together.
+    """Tell what a run will take, and all that does not fit together.
 
-    No weight is read. The exit code is 2 if something is wrong, and 1 if the run does not fit into the memory.
+    Shapes, time and memory are told without running the graph; no weight is read. The exit code is 2 if something is
+    wrong, and 1 if the run does not fit into the memory.
     """
     if graph is None and not measure:
         raise GraphError(Problem("name a graph to plan", "`nodeflow plan --help` says more"))

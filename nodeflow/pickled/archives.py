@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from nodeflow.errors import ModelError
 from nodeflow.headers import unreadable
-from nodeflow.pickled.machine import Damaged, Machine, Window
+from nodeflow.pickled.machine import Damaged, Effort, Machine, Window
 from nodeflow.pickled.rebuilding import HARMLESS, Rebuilder, item_bytes, runs_code, storage_type
 from nodeflow.pickled.values import Blob, Global, Storage
 from nodeflow.regular import odd_kind, open_file
@@ -89,7 +89,7 @@ def opened(path: Path) -> Iterator[Archive]:
             ) from error
         except OSError as error:
             raise unreadable(path, error) from error
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{path} holds something that no checkpoint holds\n    {AGAIN}") from error
         except MemoryError as error:
             raise ModelError(f"{path} takes more memory than there is, before any of its tensors") from error
@@ -100,8 +100,8 @@ class _Reader:
     """Reads one file. Storages are known by their keys; those of older files get their places after the pickle."""
 
     def __init__(self, archive: Archive) -> None:
-        self.archive = archive
-        self.rebuilder = Rebuilder(self._nested)
+        self.archive, self.effort = archive, Effort()
+        self.rebuilder = Rebuilder(self._nested, self.effort)
 
     def read(self) -> None:
         file, size = self.archive.file, self.archive.bytes
@@ -133,7 +133,7 @@ class _Reader:
     def _machine(self, window: Window, persistent: Callable[[Any], Any]) -> Machine:
         return Machine(
             window, imported=self._imported, apply=self.rebuilder.apply, build=self.rebuilder.build,
-            persistent=persistent,
+            persistent=persistent, effort=self.effort,
         )  # fmt: skip
 
     def _zipped(self, file: BinaryIO) -> Any:
@@ -154,9 +154,7 @@ class _Reader:
         known: dict[str, Storage] = {}
 
         def persistent(told: Any) -> Any:
-            kind, key, count = told[1], str(told[2]), told[4]
-            if told[0] != "storage":
-                raise Damaged("it wants something from outside of it")
+            kind, key, count = _storage(told)
             if key not in known:
                 info = records.get(f"{home}data/{key}")
                 if info is None:
@@ -203,9 +201,8 @@ class _Reader:
         known: dict[str, Storage] = {}
 
         def persistent(told: Any) -> Any:
-            if told[0] != "storage":
-                raise Damaged("it wants something from outside of it")
-            dtype, key, count = storage_type(told[1]), str(told[2]), told[4]
+            kind, key, count = _storage(told)
+            dtype = storage_type(kind)
             whole = known.setdefault(key, Storage(dtype, count * item_bytes(dtype)))
             view = told[5] if len(told) > 5 else None
             if view is None:
@@ -217,14 +214,14 @@ class _Reader:
 
         protocol, system = (self._machine(window, persistent).run() for _ in range(2))
         if protocol != PROTOCOL or not isinstance(system, dict):
-            raise Damaged(f"it is of the unknown protocol {protocol!r}")
+            raise Damaged(f"it is of the protocol {protocol if type(protocol) is int else '?'}, which is not known")
         if system.get("little_endian") is False:
             raise Damaged("its numbers are in the order of big ends")
         root = self._machine(window, persistent).run()
         keys = self._machine(window, persistent).run()
         for key in keys:
             count = int.from_bytes(window.read(8), "little")
-            storage = known.get(str(key))
+            storage = known.get(_key(key))
             if storage is None or count * item_bytes(storage.dtype) != storage.bytes:
                 raise Damaged("its numbers are not those that its pickle names")
             storage.offset = window.skip(storage.bytes)
@@ -237,7 +234,7 @@ class _Reader:
         if not isinstance(blob, Blob):
             raise Damaged("it holds numbers that are no bytes")
         file, back = self.archive.file, self.archive.file.tell()
-        outer, self.rebuilder = self.rebuilder, Rebuilder(_too_deep)
+        outer, self.rebuilder = self.rebuilder, Rebuilder(_too_deep, self.effort)
         try:
             if blob.offset:
                 return self._stream(Window(file, blob.offset, blob.offset + blob.length))
@@ -249,6 +246,19 @@ class _Reader:
         finally:
             self.rebuilder = outer
             file.seek(back)
+
+
+def _storage(told: Any) -> tuple[Any, str, Any]:
+    """The type, the key and the count of the numbers that a pickle wants from outside of it."""
+    if told[0] != "storage":
+        raise Damaged("it wants something from outside of it")
+    return told[1], _key(told[2]), told[4]
+
+
+def _key(told: Any) -> str:
+    if not isinstance(told, str | int):  # spelled out, anything else may be without end
+        raise Damaged("it holds numbers without a key")
+    return str(told)
 
 
 def _too_deep(blob: Any) -> Any:

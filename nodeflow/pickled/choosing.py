@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from nodeflow.errors import ModelError
 from nodeflow.headers import BITS
@@ -24,6 +24,36 @@ WRAPPERS = ("module.", "_orig_mod.")
 EVERYTHING = "."
 DEEPEST = 64
 MOST_VISITS = 5_000_000
+"""Parts of one checkpoint that are looked at; of the largest model with its optimiser, one million."""
+LONGEST_NAME = 4096
+MOST_TOLD = 20
+"""Parts that a message names."""
+
+
+class _Visits:
+    """Counts what is looked at: parts that hold each other in many ways would be walked for ever."""
+
+    def __init__(self, path: Any) -> None:
+        self.path, self.left = path, MOST_VISITS
+
+    def children(self, value: Any) -> list[tuple[str, Any]]:
+        """What stands in a value."""
+        found = list(children(value))
+        self.left -= 1 + len(found)
+        if self.left < 0:
+            self.refuse()
+        return found
+
+    def refuse(self) -> NoReturn:
+        raise ModelError(f"{self.path} holds objects within objects without end\n    name another checkpoint")
+
+    def joined(self, prefix: str, name: str) -> str:
+        """The name of what stands in a part."""
+        if len(prefix) + len(name) > LONGEST_NAME:
+            raise ModelError(
+                f"{self.path} has names of more than {LONGEST_NAME:,} letters\n    name another checkpoint"
+            )
+        return f"{prefix}.{name}" if prefix else name
 
 
 class Group(NamedTuple):
@@ -65,7 +95,7 @@ def _of_object(value: Inert) -> Iterator[tuple[str, Any]]:
     if "_parameters" in state or "_modules" in state:
         temporary = state.get("_non_persistent_buffers_set")
         for group in ("_parameters", "_buffers", "_modules"):
-            for name, item in children(state.get(group)):
+            for name, item in children(_mapping(state.get(group))):
                 if group != "_buffers" or name not in (temporary if isinstance(temporary, list) else ()):
                     yield name, item
     elif str(value).startswith("__torch__."):  # TorchScript keeps all in one
@@ -98,7 +128,7 @@ def as_tensor(value: Any) -> Tensor | None:
     return value if isinstance(value, Tensor) else None
 
 
-def weighed(key: str, value: Any) -> Group:
+def _weighed(key: str, value: Any, visits: _Visits) -> Group:
     """How much stands in a value; what stands there several times counts once."""
     count = size = 0
     seen: set[int] = set()
@@ -111,13 +141,22 @@ def weighed(key: str, value: Any) -> Group:
         if id(item) in seen or isinstance(item, str | int | float | None):
             continue
         seen.add(id(item))
-        waiting += [child for _, child in children(item)]
+        waiting += [child for _, child in visits.children(item)]
     return Group(key, count, size)
 
 
-def groups(root: Any) -> list[Group]:
-    """The parts of a checkpoint that hold tensors, those within known names too."""
-    found = [weighed(key, child) for key, child in children(root)] if not _flat(root) else []
+def groups(path: Any, root: Any) -> list[Group]:
+    """The parts of a checkpoint that hold tensors, those within known names too.
+
+    Raises:
+        ModelError: they hold each other without end.
+    """
+    return [] if _flat(root) else _heavy(root, _Visits(path))
+
+
+def _heavy(value: Any, visits: _Visits) -> list[Group]:
+    """The parts of a value that hold tensors."""
+    found = [_weighed(key, child, visits) for key, child in visits.children(value)]
     return [group for group in found if group.tensors]
 
 
@@ -132,10 +171,11 @@ def chosen(path: Any, root: Any, asked: str = "") -> Chosen:
     Raises:
         ModelError: there is no such part, several could be meant, or none holds a tensor.
     """
-    key, value = ("", root) if asked == EVERYTHING else _asked(path, root, asked) if asked else _likely(path, root)
+    visits = _Visits(path)
+    key, value = ("", root) if asked == EVERYTHING else _asked(root, asked, visits) if asked else _likely(root, visits)
     faults: dict[str, str] = {}
     left: list[str] = []
-    tensors = _named(path, value, faults, left)
+    tensors = _named(value, faults, left, visits)
     if not tensors:
         told = f'"{key}" of {path}' if key else str(path)
         fault = next((f": {name} is {why}" for name, why in faults.items()), "")
@@ -146,7 +186,7 @@ def chosen(path: Any, root: Any, asked: str = "") -> Chosen:
     others: list[Group] = []
     if key:
         taken = key.partition("/")[0]
-        rest = [weighed(name, child) for name, child in children(root) if name != taken]
+        rest = [_weighed(name, child, visits) for name, child in visits.children(root) if name != taken]
         others = [group for group in rest if group.tensors]
         left = [group.key for group in rest if not group.tensors] + left
     tensors = {name.removeprefix(stripped): found for name, found in tensors.items()}
@@ -158,58 +198,63 @@ def _flat(value: Any) -> bool:
     return any(found.shape for _, child in children(value) if (found := as_tensor(child)) is not None)
 
 
-def _asked(path: Any, root: Any, asked: str) -> tuple[str, Any]:
+def _asked(root: Any, asked: str, visits: _Visits) -> tuple[str, Any]:
     value = root
     for part in asked.split("/"):
-        inner = dict(children(value))
+        inner = dict(visits.children(value))
         if part not in inner:
-            known = ", ".join(group.key for group in groups(root)) or "none"
-            raise ModelError(f'{path} has no part "{asked}"; those with tensors: {known}\n    --keys lists them')
+            known = _some([group.key for group in groups(visits.path, root)], ", ") or "none"
+            raise ModelError(f'{visits.path} has no part "{asked}"; those with tensors: {known}\n    --keys lists them')
         value = inner[part]
     return asked, value
 
 
-def _likely(path: Any, root: Any) -> tuple[str, Any]:
+def _likely(root: Any, visits: _Visits) -> tuple[str, Any]:
     parts: list[str] = []
     value = root
     for _ in range(DEEPEST):
-        inner = {} if _flat(value) or is_module(value) else dict(children(value))
-        found = [group for group in (weighed(name, child) for name, child in inner.items()) if group.tensors]
+        found = [] if _flat(value) or is_module(value) else _heavy(value, visits)
         if not found:
             break
         names = [group.key for group in found]
         wanted = next((name for name in (*AVERAGED, *WHOLE) if name in names), names[0] if len(names) == 1 else None)
         if wanted is None:
-            told = "\n    ".join(
-                f"--key {'/'.join([*parts, group.key])}: {group.tensors:,} tensor{'s' * (group.tensors > 1)}"
-                for group in found
+            told = _some(
+                [
+                    f"--key {'/'.join([*parts, group.key])}: {group.tensors:,} tensor{'s' * (group.tensors > 1)}"
+                    for group in found
+                ],
+                "\n    ",
             )
             raise ModelError(
-                f"{path} holds several models, and none by a usual name; say which is meant\n    {told}\n"
+                f"{visits.path} holds several models, and none by a usual name; say which is meant\n    {told}\n"
                 f"    --key {EVERYTHING}: all of them"
             )
         parts.append(wanted)
-        value = inner[wanted]
+        value = dict(children(value))[wanted]
     return "/".join(parts), value
 
 
-def _named(path: Any, root: Any, faults: dict[str, str], left: list[str]) -> dict[str, Tensor]:
+def _some(names: list[str], between: str) -> str:
+    more = [f"and {len(names) - MOST_TOLD:,} more"] if len(names) > MOST_TOLD else []
+    return between.join([*names[:MOST_TOLD], *more])
+
+
+def _named(root: Any, faults: dict[str, str], left: list[str], visits: _Visits) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     waiting: list[tuple[str, Any, int]] = [("", root, 0)]
-    visits = 0
     while waiting:
         prefix, value, depth = waiting.pop()
-        visits += 1
-        if depth > DEEPEST or visits > MOST_VISITS:
-            raise ModelError(f"{path} holds objects within objects without end\n    name another checkpoint")
+        if depth > DEEPEST:
+            visits.refuse()
         tensor = as_tensor(value)
         if tensor is not None and (tensor.fault or prefix in found or prefix == "__metadata__"):
             faults[prefix] = tensor.fault or "a name that another tensor has, or that safetensors keeps for itself"
         elif tensor is not None:
             found[prefix] = tensor
         else:
-            inner = list(children(value))
+            inner = visits.children(value)
             if not inner and value is not None and prefix:
                 left.append(prefix)
-            waiting += [(f"{prefix}.{name}" if prefix else name, child, depth + 1) for name, child in reversed(inner)]
+            waiting += [(visits.joined(prefix, name), child, depth + 1) for name, child in reversed(inner)]
     return found

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 from nodeflow.pickled.values import Blob, Global, Inert
 
 MOST = 5_000_000
-"""Instructions that are followed; the checkpoint of a large model with its optimiser takes half a million."""
+"""Instructions that are followed, and items that are copied, in all pickles of a file together; the checkpoint of a
+large model with its optimiser takes half a million."""
 SHORT = 4096
 """Bytes up to this many are held; longer ones stay in the file."""
 LONGEST_TEXT = 64 * 2**20
@@ -22,11 +23,48 @@ TEXTS = 512 * 2**20
 """Bytes of all texts together."""
 LINE = 2**20
 LONGEST_NUMBER = 1024
+LONGEST_NAME = 1024
+"""Letters of a name that is to be imported."""
+MOST_MEMORISED = 2**31
+QUICK = 2**60
+"""Whole numbers below are their own hashes; of larger ones, many could be made that all hash alike."""
 Apply = Callable[[Any, Any], Any]
 
 
 class Damaged(ValueError):
     """It is no pickle, or a damaged one."""
+
+
+class Effort:
+    """What was done for one file so far, its nested pickles included: few bytes may ask for work without end."""
+
+    def __init__(self) -> None:
+        self.steps = self.read = self.copied = 0
+
+    def step(self, count: int = 1) -> None:
+        """Counts instructions that are followed, or items that are copied.
+
+        Raises:
+            Damaged: they are too many.
+        """
+        self.steps += count
+        if self.steps > MOST:
+            raise Damaged(f"it has more than {MOST:,} instructions")
+
+    def text(self, length: int) -> None:
+        """Counts bytes of texts that are read; Damaged if they are too many."""
+        self.read += length
+        if length > LONGEST_TEXT or self.read > TEXTS:
+            raise Damaged(f"it holds more text than any model: {max(length, self.read):,} bytes")
+
+    def copy(self, value: Any) -> None:
+        """Counts what a copy of a value takes; Damaged if that is too much."""
+        if isinstance(value, str):
+            self.copied += len(value)
+            if self.copied > TEXTS:
+                raise Damaged(f"it copies more text than any model holds: {self.copied:,} bytes")
+        elif isinstance(value, list | tuple | dict):
+            self.step(len(value))
 
 
 class Window:
@@ -82,18 +120,18 @@ class Machine:
         apply: what a call, or making an object, of something with arguments gives.
         build: what an object is after it was given a state.
         persistent: what an id from outside stands for.
+        effort: counts what is done.
     """
 
     def __init__(
         self, window: Window, *, imported: Callable[[Global], None], apply: Apply, build: Apply,
-        persistent: Callable[[Any], Any],
+        persistent: Callable[[Any], Any], effort: Effort,
     ) -> None:  # fmt: skip
-        self.window = window
+        self.window, self.effort = window, effort
         self.imported, self.apply, self.build, self.persistent = imported, apply, build, persistent
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.texts = 0
 
     def run(self) -> Any:
         """What the pickle holds.
@@ -101,12 +139,10 @@ class Machine:
         Raises:
             Damaged: it is none, or too large to be sound.
         """
-        steps, window, table = 0, self.window, INSTRUCTIONS
+        step, window, table = self.effort.step, self.window, INSTRUCTIONS
         try:
             while (code := window.read(1)) != b".":
-                steps += 1
-                if steps > MOST:
-                    raise Damaged(f"it has more than {MOST:,} instructions")
+                step()
                 instruction = table.get(code)
                 if instruction is None:
                     raise Damaged(f"byte {code.hex()} at {window.at - 1:,} is no instruction of pickle")
@@ -124,9 +160,7 @@ class Machine:
         return items
 
     def text(self, length: int) -> str:
-        self.texts += length
-        if length > LONGEST_TEXT or self.texts > TEXTS:
-            raise Damaged(f"it holds more text than any model: {max(length, self.texts):,} bytes")
+        self.effort.text(length)
         return self.window.read(length).decode("utf-8", "surrogatepass")
 
     def latin(self, length: int) -> str | Blob:
@@ -147,7 +181,9 @@ class Machine:
         return int.from_bytes(self.window.read(length), "little", signed=True)
 
     def named(self, module: str, name: str) -> Global:
-        found = Global(str(module), str(name))
+        if len(module) + len(name) > LONGEST_NAME:
+            raise Damaged(f"it wants something imported whose name has {len(module) + len(name):,} letters")
+        found = Global(module, name)
         self.imported(found)
         return found
 
@@ -161,7 +197,9 @@ class Machine:
 
 def keyed(key: Any) -> Any:
     """A key that is quick to hash."""
-    return key if type(key) in (str, int, float, bool, type(None)) else Key(key)
+    if type(key) is int:
+        return key if -QUICK < key < QUICK else Key(key)
+    return key if type(key) in (str, float, bool, type(None)) else Key(key)
 
 
 def _put_items(target: Any, flat: list[Any]) -> None:
@@ -231,6 +269,7 @@ def _newobj_ex(m: Machine) -> None:
     kwargs, args = m.stack.pop(), m.stack.pop()
     made = m.stack[-1] = m.apply(m.stack[-1], args)
     if isinstance(made, Inert) and isinstance(kwargs, dict):
+        m.effort.copy(kwargs)
         made.entries.update(kwargs)
 
 
@@ -303,6 +342,8 @@ def _memoize(m: Machine) -> None:
 
 
 def _remember(m: Machine, at: int) -> None:
+    if not 0 <= at < MOST_MEMORISED:
+        raise IndexError
     m.memo[at] = m.stack[-1]
 
 

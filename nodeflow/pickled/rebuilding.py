@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodeflow.headers import BITS, DIMENSIONS
-from nodeflow.pickled.machine import Damaged, keyed
+from nodeflow.pickled.machine import Damaged, Effort, keyed
 from nodeflow.pickled.values import DTYPES, Blob, Global, Inert, NumpyArray, NumpyType, Storage, Tensor
 
 LETTERS = {
@@ -41,6 +41,8 @@ RUNS_CODE_ALSO = {
 }  # fmt: skip
 HARMLESS = ("collections.", "builtins.", "__builtin__.", "torch.", "numpy.", "_codecs.", "copyreg.", "copy_reg.")
 """Names that need not be told as left out."""
+MOST_SIDES = 64
+"""Of a tensor; torch allows as many."""
 
 
 def runs_code(name: Global) -> bool:
@@ -57,7 +59,8 @@ def storage_type(kind: Any) -> str:
         Damaged: it is no type of a storage.
     """
     if not isinstance(kind, Global) or not kind.module.startswith("torch") or not kind.name.endswith("Storage"):
-        raise Damaged(f"it holds numbers of the unknown type {kind}")
+        told = f" {kind}" if isinstance(kind, Global) else ""
+        raise Damaged(f"it holds numbers of an unknown type{told}")
     name = kind.name.removesuffix("Storage").lower()
     return "" if name == "untyped" else name
 
@@ -70,24 +73,28 @@ def item_bytes(dtype: str) -> int:
 class Rebuilder:
     """Applies names to arguments. `nested` reads the storage in a torch file that is held as bytes in another."""
 
-    def __init__(self, nested: Callable[[Blob], Any]) -> None:
-        self._nested = nested
+    def __init__(self, nested: Callable[[Blob], Any], effort: Effort) -> None:
+        self._nested, self._effort = nested, effort
 
     def apply(self, maker: Any, args: Any) -> Any:
         """What a call of `maker` stands for; inert if it is not known."""
-        known = KNOWN.get(str(maker)) if isinstance(maker, Global) else None
-        if str(maker) == "torch.storage._load_from_bytes" and isinstance(args, tuple) and len(args) == 1:
+        name = str(maker) if isinstance(maker, Global) else ""
+        if name == "torch.storage._load_from_bytes" and isinstance(args, tuple) and len(args) == 1:
             return self._nested(args[0])
-        if str(maker) in ("torch._tensor._rebuild_from_type_v2", "torch._utils._rebuild_from_type_v2"):
+        if name in ("torch._tensor._rebuild_from_type_v2", "torch._utils._rebuild_from_type_v2"):
             return self.apply(args[0], args[2])
+        known = KNOWN.get(name)
         if known is None or not isinstance(args, tuple):
             return Inert(maker, args)
+        for given in args:
+            self._effort.copy(given)
         return known(args)
 
     def build(self, made: Any, state: Any) -> Any:
         """An object with its state."""
         if isinstance(made, NumpyArray):
             _, shape, kind, fortran, data = state
+            self._effort.copy(data)
             made.tensor = array(data, kind, shape, bool(fortran))
         elif isinstance(made, NumpyType):
             made.little = made.little and state[1] != ">"
@@ -105,7 +112,7 @@ def tensor(storage: Any, start: Any, shape: Any, strides: Any, dtype: str | None
     if not isinstance(storage, Storage):
         return Inert(Global("torch", "Tensor"), (storage,))
     name = dtype if dtype is not None else storage.dtype
-    shape, strides = tuple(_plain(shape)), tuple(_plain(strides))
+    shape, strides = _sides(shape), _sides(strides)
     numbers = (start, *shape, *strides)
     if len(shape) != len(strides) or not all(type(number) is int and 0 <= number < 2**62 for number in numbers):
         raise Damaged("it holds a tensor without a sound shape")
@@ -127,7 +134,7 @@ def array(data: Any, kind: Any, shape: Any, fortran: bool) -> Any:
         data = Blob(0, len(data), data.encode("latin-1"))
     if not isinstance(data, Blob) or not name:
         return None
-    shape = tuple(_plain(shape))
+    shape = _sides(shape)
     strides, step = [], 1
     for side in shape if fortran else shape[::-1]:
         strides.append(step)
@@ -138,8 +145,12 @@ def array(data: Any, kind: Any, shape: Any, fortran: bool) -> Any:
     return found if kind.little else replace(found, fault="of numbers in the order of big ends")
 
 
-def _plain(sides: Any) -> Any:
-    return sides.args[0] if isinstance(sides, Inert) and sides.args else sides
+def _sides(told: Any) -> tuple[Any, ...]:
+    """The numbers of a shape, which may stand within an object."""
+    sides = told.args[0] if isinstance(told, Inert) and told.args else told
+    if not isinstance(sides, list | tuple) or len(sides) > MOST_SIDES:
+        raise Damaged("it holds a tensor without a sound shape")
+    return tuple(sides)
 
 
 def _typed(args: tuple[Any, ...]) -> Any:

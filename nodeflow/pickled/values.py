@@ -39,9 +39,12 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Inert:
-    """What the pickle wants made of a class or by a call: the name, and all that it gives it."""
+    """What the pickle wants made of a class or by a call: the name, and all that it gives it.
+
+    It is never spelled out whole: what it holds may be without end.
+    """
 
     maker: Any
     args: Any = ()
@@ -50,7 +53,7 @@ class Inert:
     items: list[Any] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return str(self.maker)
+        return str(self.maker) if isinstance(self.maker, Global) else "?"
 
 
 @dataclass(slots=True, eq=False)

@@ -114,10 +114,16 @@ def measure(shapes: Shapes, layout: Layout, groups: int = 32) -> LatentAutoencod
         )
     gumbel = "quantize.embed.weight" in shapes
     codes = shapes.get("quantize.embed.weight" if gumbel else "quantize.embedding.weight", (0, 4))
+    ends = "encoder.conv_in.weight", "decoder.conv_in.weight"
+    if missing := [name for name in ends if name not in shapes]:
+        raise ValueError(f"it lacks {' and '.join(missing)}\n    fetch it again")
+    sides = {
+        "channels": shapes[ends[0]][1], "latent_channels": shapes[ends[1]][1],
+        "codes": codes[0], "code_width": codes[1],
+    }  # fmt: skip
     try:
         return LatentAutoencoderConfig(
-            channels=shapes["encoder.conv_in.weight"][1],
-            latent_channels=shapes["decoder.conv_in.weight"][1],
+            **sides,
             widths=tuple(found[0][0] for found in blocks),
             layers=len(blocks[0]),
             attended=tuple(
@@ -125,14 +131,10 @@ def measure(shapes: Shapes, layout: Layout, groups: int = 32) -> LatentAutoencod
             ),
             middle=any(name.startswith(f"encoder.{middle}.") for name in shapes),
             groups=groups,
-            codes=codes[0],
-            code_width=codes[1],
             gumbel=gumbel,
             quant="quant_conv.weight" in shapes,
             post_quant="post_quant_conv.weight" in shapes,
-        )  # fmt: skip
-    except (KeyError, IndexError) as error:
-        raise ValueError(f"it lacks {error}, or has it in an odd shape\n    fetch it again") from error
+        )
     except ValueError as error:
         raise ValueError(
             f"{error}\n    shapes do not tell the groups of norms: name a folder with config.json"

@@ -94,9 +94,7 @@ class LatentAutoencoderModel(Autoencoder, CheckpointModel):
             raise ModelError(f"fp16 on a CPU is slower than fp32, where it works at all\n    {cure}")
         checkpoint = self.checkpoint()
         found = _detected(checkpoint)
-        theirs = published.Checkpoint(
-            checkpoint.path, {name: entry.file for name, entry in checkpoint.tensors.items()}, checkpoint.shapes
-        )
+        theirs = published.Checkpoint.of(checkpoint)
         named = sources(found, found.layout, found.prefix)
         try:
             module = published.filled(
@@ -127,7 +125,7 @@ def _called(name: str) -> str:
 
 def _detected(checkpoint: Checkpoint) -> Found:
     try:
-        return detect(checkpoint.shapes, checkpoint.config)
+        return detect(published.telling(checkpoint.shapes), checkpoint.config)
     except (ValueError, TypeError) as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
 

@@ -25,6 +25,8 @@ class Drawing:
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, JSON]] = {}
         self.places: dict[str, list[float]] = {}
+        self.folded: dict[str, bool] = {}
+        self.colours: dict[str, str] = {}
         self.outputs: dict[str, str] = {}
         self.parameters: dict[str, str] = {}
         self.drawn: set[str] = set()
@@ -64,6 +66,10 @@ class Drawing:
         self.drawn.add(node.id)
         mode = {"mode": MODES[node.mode]} if node.mode in MODES else {}
         self.nodes[own] = {"type": kind, "version": 1, **mode, "inputs": _spelled(inputs)}
+        if node.folded:
+            self.folded[own] = True
+        if node.colour:
+            self.colours[own] = node.colour
         if node.place is not None:
             self.places[own] = [round(node.place[0]), round(node.place[1] + down)]
 

@@ -13,7 +13,9 @@ CELL: Final = 8
 
 def _empty(turn: Turn, node: Node) -> tuple[Any, ...]:
     # ComfyUI makes as many whole cells of 8 pixels as fit
-    side = turn.whole(node, "width", 512) // 8 * 8, turn.whole(node, "height", 512) // 8 * 8
+    side = turn.whole(node, "width", 512) // CELL * CELL, turn.whole(node, "height", 512) // CELL * CELL
+    if min(side) < CELL:
+        raise CannotTurnError(f"a latent of {side[0]} x {side[1]} pixels is not possible")
     return (Samples(None, node.id, side, turn.whole(node, "batch_size", 1)),)
 
 
@@ -122,6 +124,8 @@ def known_side(samples: Samples) -> tuple[int, int]:
     """The size of the pictures; CannotTurnError where it is not known."""
     if samples.side is None:
         raise CannotTurnError("the size of the latent is not known before it is made")
+    if min(samples.side) < 1:
+        raise CannotTurnError(f"a latent of {samples.side[0]} x {samples.side[1]} pixels is not possible")
     return samples.side
 
 

@@ -3,14 +3,18 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 NAMES: Final = ("prompt", "workflow")
+LONGEST_NAME: Final = 16
 LARGEST: Final = 64 * 2**20
 """Bytes of one text: as long as any graph may be."""
 MOST_PARTS: Final = 10_000
 """A picture has a handful before its pixels; a file of nothing but empty parts must not be walked for long."""
+MOST_TEXTS: Final = 16
+"""Texts of these names that are unpacked: few bytes may each become as many as LARGEST."""
 ASCII: Final = 2
 """The type of a text in Exif."""
 
@@ -21,17 +25,21 @@ def is_picture(data: bytes) -> bool:
 
 
 def texts(data: bytes) -> dict[str, str]:
-    """The texts called "prompt" and "workflow" of a picture, as far as it has them.
+    """The texts called "prompt" and "workflow" of a picture, as far as it has them; the first of each name.
 
     A part that is damaged or cut off is as good as none.
     """
     if data.startswith(PNG):
-        found = dict(_of_png(data))
-    elif data[:4] == b"RIFF":
-        found = dict(_of_exif(_webp_exif(data)))
+        parts = _of_png(data)
     else:
-        found = dict(_of_exif(_jpeg_exif(data)))
-    return {name: text for name, text in found.items() if name in NAMES}
+        parts = _of_exif(_webp_exif(data) if data[:4] == b"RIFF" else _jpeg_exif(data))
+    found: dict[str, str] = {}
+    for name, text in islice(parts, MOST_TEXTS):
+        if text is not None:
+            found.setdefault(name, text)
+        if len(found) == len(NAMES):
+            break
+    return found
 
 
 def whole(data: bytes) -> bool:
@@ -43,7 +51,8 @@ def whole(data: bytes) -> bool:
     return data.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
-def _of_png(data: bytes) -> Iterator[tuple[str, str]]:
+def _of_png(data: bytes) -> Iterator[tuple[str, str | None]]:
+    """Its texts of these names; None for one that is damaged."""
     at = len(PNG)
     for _ in range(MOST_PARTS):
         if at + 12 > len(data):
@@ -54,9 +63,9 @@ def _of_png(data: bytes) -> Iterator[tuple[str, str]]:
         at += 12 + length
         if body and check == struct.pack(">I", zlib.crc32(kind + body)):
             keyword, _, rest = body.partition(b"\0")
-            text = _png_text(kind, rest)
-            if text is not None:
-                yield keyword.decode("latin-1"), text
+            name = keyword.decode("latin-1")
+            if name in NAMES:
+                yield name, _png_text(kind, rest)
 
 
 def _png_text(kind: bytes, rest: bytes) -> str | None:
@@ -128,6 +137,7 @@ def _of_exif(data: bytes) -> Iterator[tuple[str, str]]:
             return
         _tag, kind, count, place = struct.unpack_from(f"{order}HHII", data, entry)
         if kind == ASCII and count > 4:
-            name, colon, text = _decoded(data[place : place + count].rstrip(b"\0")).partition(":")
-            if colon:
-                yield name.lower(), text
+            name, colon, _ = data[place : place + min(count, LONGEST_NAME)].partition(b":")
+            told = name.decode("latin-1").lower()
+            if colon and told in NAMES:
+                yield told, _decoded(data[place + len(name) + 1 : place + count].rstrip(b"\0"))

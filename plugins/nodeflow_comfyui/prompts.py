@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 STEP: Final = 1.1
+LONGEST: Final = 10_000
+"""Letters of a prompt, of which `text.encode` takes no more; a longer one is left as it is."""
 DEEPEST: Final = 100
 _EMBEDDING: Final = re.compile(r"(?<![^\s(),])embedding:([^\s,()\[\]\\:]+)", re.IGNORECASE)
 _OPEN, _CLOSE = "\0\1", "\0\2"
@@ -87,6 +89,8 @@ class Spelt(NamedTuple):
 def spelt(prompt: str) -> Spelt:
     """The prompt in our spelling; as it is where both read it alike."""
     learnt: dict[str, str] = {}
+    if len(prompt) > LONGEST:
+        return Spelt(prompt, False, learnt)
 
     def word(found: re.Match[str]) -> str:
         name = found[1].removesuffix(".safetensors").removesuffix(".pt")

@@ -8,8 +8,15 @@ from nodeflow_comfyui import pictures, widgets
 from nodeflow_comfyui.workflow import ACTIVE, JSON, Link, Node, Port, UnreadableError, Workflow
 
 NOTES: Final = ("Note", "MarkdownNote")
+TITLES: Final = ("Note", "Markdown Note", "MarkdownNote")
+"""What notes are called that nobody gave a title."""
+COLOURS: Final = {
+    "#322": "red", "#332922": "orange", "#432": "yellow", "#232": "green", "#233": "sky", "#2a363b": "sky",
+    "#223": "blue", "#323": "pink", "#222": "grey", "#a88": "red", "#b06634": "orange", "#b58b2a": "yellow",
+    "#8a8": "green", "#8aa": "sky", "#88a": "blue", "#a1309b": "pink", "#444": "grey",
+}  # fmt: skip
+"""The colours of its menu: of nodes, then of groups."""
 MOST_NODES: Final = 20_000
-LONGEST_TITLE: Final = 80
 FARTHEST: Final = 1e9
 """Pixels from the middle of the canvas."""
 ORIGIN: Final = ("id", "origin_id", "origin_slot")
@@ -19,7 +26,7 @@ def read(data: bytes) -> tuple[Workflow, str] | None:
     """The workflow in a file, and in words what was read; None if the file is none of ComfyUI's.
 
     Of a picture that carries both, the editor's file is taken, which has places, notes and what was switched off, and
-    the values of what was run, which stand there by name.
+    the values of what was run, which stand there by name. Where one of the two is damaged the other is taken.
 
     Raises:
         UnreadableError: it is one of ComfyUI's, but damaged, or of a form that is not known.
@@ -35,14 +42,29 @@ def read(data: bytes) -> tuple[Workflow, str] | None:
         if not pictures.whole(data):
             raise UnreadableError("the picture is cut off, and has no workflow in what is left", "copy it again, whole")
         raise UnreadableError("this picture carries no workflow", cure)
-    found = {name: made for name in texts if (made := _read_text(texts[name].encode(), f'its "{name}"')) is not None}
+    found, damaged = _carried(texts)
     if not found:
-        raise UnreadableError("what this picture carries is no workflow of ComfyUI", "name its .json file")
+        cure = "name its .json file"
+        raise damaged[0] if damaged else UnreadableError("what this picture carries is no workflow of ComfyUI", cure)
     if len(found) == 2:
         found["workflow"].run = found["prompt"]
         return found["workflow"], f"a picture's {found['workflow'].form}, with the values of what was run"
     (only,) = found.values()
-    return only, f"a picture's {only.form}"
+    return only, ", as ".join([f"a picture's {only.form}", *(error.args[0] for error in damaged)])
+
+
+def _carried(texts: Mapping[str, str]) -> tuple[dict[str, Workflow], list[UnreadableError]]:
+    """What a picture's texts hold, by their names, and what is amiss with those that are damaged."""
+    found, damaged = {}, []
+    for name in sorted(texts, reverse=True):
+        try:
+            made = _read_text(texts[name].encode(), f'its "{name}"')
+        except UnreadableError as error:
+            damaged.append(error)
+        else:
+            if made is not None:
+                found[name] = made
+    return found, damaged
 
 
 def _read_text(data: bytes, what: str) -> Workflow | None:
@@ -114,17 +136,19 @@ def _editor(data: Mapping[str, JSON]) -> Workflow:
 def level(data: Mapping[str, JSON], form: str) -> Workflow:
     """One level of an editor's file: the whole without what its subgraphs hold, or one of these."""
     workflow = Workflow(form, frames=list(_frames(data.get("groups"))))
-    links = dict(links_of(data))
+    links, again = dict(links_of(data)), dict[str, int]()
     _count(len(data["nodes"]))
     for number, found in enumerate(data["nodes"], 1):
         if not isinstance(found, dict) or not isinstance(found.get("type"), str):
             raise UnreadableError(f"node {number} of the workflow has no type", "export the workflow again")
         if found["type"] in NOTES:
-            workflow.frames.append(_note(found))
+            workflow.notes.append(_note(found))
         else:
             node = _node(found, links)
+            own = node.id
             while node.id in workflow.nodes:  # two of one number: neither shall be lost
-                node.id += "b"
+                again[own] = again.get(own, 1) + 1
+                node.id = f"{own}b{again[own]}"
             workflow.nodes[node.id] = node
     return workflow
 
@@ -150,6 +174,9 @@ def _node(found: Mapping[str, JSON], links: Mapping[JSON, Link]) -> Node:
     ports = [port for port in listed(found.get("inputs")) if isinstance(port.get("name"), str)]
     shown = [str(port["widget"].get("name", port["name"])) for port in ports if isinstance(port.get("widget"), dict)]
     node.proxies = _proxies(found.get("properties"))
+    flags = found.get("flags")
+    node.folded = isinstance(flags, dict) and flags.get("collapsed") is True
+    node.colour = _named(found.get("color"))
     if node.proxies and isinstance(found.get("widgets_values"), list):
         node.values = list(found["widgets_values"])
     else:
@@ -179,19 +206,31 @@ def listed(value: JSON) -> list[dict[str, JSON]]:
 
 
 def _note(found: Mapping[str, JSON]) -> dict[str, JSON]:
-    """A note as a frame with a text, whose first line is its title."""
+    """A note's text in its box, below the title if somebody gave it one."""
     values = found.get("widgets_values")
     text = values[0] if isinstance(values, list) and values else values.get("text") if isinstance(values, dict) else ""
     place, size = pair(found.get("pos")) or (0.0, 0.0), pair(found.get("size")) or (210.0, 100.0)
-    told = str(text or "")
-    return {"title": told.strip().partition("\n")[0][:LONGEST_TITLE], "box": [*place, *size], "text": told}
+    told, title = str(text or ""), str(found.get("title") or "").strip()
+    if title and title not in TITLES and not told.startswith(title):
+        told = f"{title}\n\n{told}".rstrip()
+    return {"text": told, "box": [*place, *size], **_dyed(found.get("color"))}
 
 
 def _frames(groups: JSON) -> Iterator[dict[str, JSON]]:
     for group in listed(groups):
         box = numbers(group.get("bounding"))
         if len(box) == 4:
-            yield {"title": str(group.get("title") or ""), "box": box}
+            yield {"title": str(group.get("title") or ""), "box": box, **_dyed(group.get("color"))}
+
+
+def _named(colour: JSON) -> str:
+    """The name of a colour, of those that its menu offers; what a group has if nobody chose one is none."""
+    return COLOURS.get(colour.lower(), "") if isinstance(colour, str) else ""
+
+
+def _dyed(colour: JSON) -> dict[str, JSON]:
+    name = _named(colour)
+    return {"colour": name} if name else {}
 
 
 def pair(value: JSON) -> tuple[float, float] | None:

@@ -52,4 +52,10 @@ def translate(data: bytes, known: Collection[str] = ()) -> Translation | None:
 def _graph(turn: Turn, workflow: Workflow) -> dict[str, JSON]:
     drawing = turn.drawing
     view = {"nodes": drawing.laid(), "frames": workflow.frames, "dots": {}}
+    if drawing.folded:
+        view["folded"] = drawing.folded
+    if drawing.colours:
+        view["colours"] = drawing.colours
+    if workflow.notes:
+        view["notes"] = workflow.notes
     return {"parameters": drawing.offered(), "outputs": drawing.outputs, "nodes": drawing.nodes, "view": view}

@@ -37,7 +37,8 @@ class Node:
 
     own: what its widgets hold, also those that a link overrides. place, size: in ComfyUI's canvas; None where the file
     has none. kinds: the type of each input, in order: what a bypassed node passes on. proxies: of a subgraph, whose
-    widget each of its values is: the id of the node within, "-1" for its own input, and the name.
+    widget each of its values is: the id of the node within, "-1" for its own input, and the name. folded: whether it is
+    drawn as its header alone. colour: the name of the one that it was given, or none.
     """
 
     id: str
@@ -52,6 +53,8 @@ class Node:
     size: tuple[float, float] = (210.0, 100.0)
     kinds: dict[str, str] = field(default_factory=dict)
     proxies: list[tuple[str, str]] = field(default_factory=list)
+    folded: bool = False
+    colour: str = ""
 
     @property
     def said(self) -> str:
@@ -62,12 +65,13 @@ class Node:
 
 @dataclass
 class Workflow:
-    """form: of which of ComfyUI's files it came. frames: groups and notes. definitions: of subgraphs, by id. run:
-    what was sent to run along with it, where a picture has both.
+    """form: of which of ComfyUI's files it came. frames: its groups. notes: its texts. definitions: of subgraphs, by
+    id. run: what was sent to run along with it, where a picture has both.
     """
 
     form: str
     nodes: dict[str, Node] = field(default_factory=dict)
     frames: list[dict[str, JSON]] = field(default_factory=list)
+    notes: list[dict[str, JSON]] = field(default_factory=list)
     definitions: dict[str, dict[str, JSON]] = field(default_factory=dict)
     run: "Workflow | None" = None

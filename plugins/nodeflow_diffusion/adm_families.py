@@ -214,6 +214,8 @@ def measure(shapes: Shapes) -> Measured:
     layers = _layers(down, up, bool(ops))
     by_level = [down[at : at + layers] for at in range(0, len(down), layers + 1)]
     first, told = shapes["input_blocks.0.0.weight"], shapes.get("input_blocks.1.0.emb_layers.1.weight", (0,))[0]
+    if pool and "out.2.c_proj.weight" not in shapes:
+        raise ValueError('its last layer is missing, "out.2.c_proj.weight"\n    fetch it again, or name another file')
     out = shapes["out.2.c_proj.weight"] if pool else shapes.get("out.2.weight", (0,))
     config = AdmConfig(
         channels_in=first[1],

@@ -12,9 +12,8 @@ from nodeflow_codebooks.pixel_recipes import PIXELS
 from nodeflow_nn import published
 from nodeflow_nn.capture import captures_of
 from nodeflow_nn.checkpoints import describe
-from nodeflow_nn.eightbit import Held, held_in
+from nodeflow_nn.eightbit import held_in
 from nodeflow_nn.placing import WithoutMemory
-from nodeflow_nn.soundness import unloaded
 from nodeflow_nn.weights import from_config, read_config
 from torch import Tensor
 
@@ -34,10 +33,12 @@ from nodeflow import (
 from nodeflow_diffusion.adm_families import PICTURE, Found, Kind, Noise, Settings, known
 from nodeflow_diffusion.adm_names import sources
 from nodeflow_diffusion.adm_unet import AdmClassifier, AdmConfig, AdmEncoder, AdmUNet
-from nodeflow_diffusion.execution import NOTHING, Execution, levels
+from nodeflow_diffusion.batches import column
+from nodeflow_diffusion.execution import levels
 from nodeflow_diffusion.guidance import Learned
+from nodeflow_diffusion.network_recipes import Executed
 from nodeflow_diffusion.prediction import Prediction, denoised, learned_share, log_ratios, step_at
-from nodeflow_diffusion.recipes import AS_EVER, LatentDenoiser, Scalar, column
+from nodeflow_diffusion.recipes import LatentDenoiser, Scalar
 from nodeflow_diffusion.schedules import alphas_cumprod, betas
 
 Load = Callable[[Recipe], Any]
@@ -53,13 +54,11 @@ CURES = {
 
 
 @dataclass(frozen=True)
-class AdmModel(CheckpointModel):
-    """A network of improved or guided diffusion, what was said of it, and how it is run."""
+class AdmModel(Executed, CheckpointModel):
+    """A network of improved or guided diffusion, and what was said of it."""
 
     kind: Kind = "u-net"
     settings: Settings = NOBODY
-    execution: Execution = AS_EVER
-    held: Held = NOTHING
 
     @classmethod
     def named(
@@ -81,44 +80,22 @@ class AdmModel(CheckpointModel):
         layers = {key: shape for key, shape in shapes.items() if key != "labels.weight"}  # an embedding stays as it is
         return cls(name, checkpoint_identity(checkpoint), count, "", kind, settings, held=held_in(layers)), found
 
-    @property
-    def size(self) -> int:
-        """Bytes on a device."""
-        return self.execution.bytes(self.bytes, self.held)
-
-    def judge(self, device: torch.device | str) -> None:
-        """Refuses a device that cannot run it so."""
-        self.execution.judge(device)
-
     def build(self, device: torch.device | str) -> torch.nn.Module:
         """The module on `device`."""
-        self.judge(device)
         checkpoint = self.checkpoint()
         found = _known(checkpoint, self.kind, self.settings)
-        files = {name: entry.file for name, entry in checkpoint.tensors.items()}
-        theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
-        _, named = _wanted(checkpoint, found)
-        try:
-            module = published.filled(
-                partial(_made, found), named, theirs, device, self.execution.dtype,
-                channels_last=self.execution.lays_channels_last(device), eight=self.execution.eight,
-            )  # fmt: skip
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(unloaded(checkpoint.path, error)) from error
-        return self.execution.arranged(module, device)
+        return self.filled(partial(_made, found), _wanted(checkpoint, found)[1], checkpoint, device)
 
     def lay_out(self) -> torch.nn.Module:
         """The same without weights."""
-        with WithoutMemory():
-            module = _made(_known(self.checkpoint(), self.kind, self.settings))
-        return self.execution.laid_out(module.eval().requires_grad_(False))
+        return self.laid_out(partial(_made, _known(self.checkpoint(), self.kind, self.settings)))
 
 
 def _known(checkpoint: Checkpoint, kind: Kind, settings: Settings) -> Found:
     try:
         own = checkpoint.metadata.get("architecture") == ARCHITECTURE
-        found = _own(checkpoint, settings) if own else known(checkpoint.shapes, settings)
-    except (ValueError, TypeError, IndexError) as error:
+        found = _own(checkpoint, settings) if own else known(published.telling(checkpoint.shapes), settings)
+    except (ValueError, TypeError) as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
     if found.kind != kind:
         raise ModelError(f"{checkpoint.path} holds a {found.kind}, not a {kind}\n    {CURES[kind]}")

@@ -130,8 +130,8 @@ def hybrid_loss(
     """
     if not isinstance(denoiser.config, AdmConfig) or denoiser.config.channels_out != 2 * PICTURE:
         raise ValueError(
-            f"this loss is for denoisers of pixels that learn a variance, not for a {denoiser.architecture}\n"
-            "    describe one by diffusion.new_adm"
+            "this loss is for denoisers of pixels that learn a variance, but the model is of architecture "
+            f"{denoiser.architecture}\n    describe one by diffusion.new_adm"
         )
     return HybridLoss(denoiser, schedule, weight)
 

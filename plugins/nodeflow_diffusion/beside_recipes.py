@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from math import lcm
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nodeflow import Recipe, TextEmbedding
+from nodeflow_diffusion.batches import beside, times
 from nodeflow_diffusion.guidance import Found, edited
 from nodeflow_diffusion.recipes import Around, Scalar
 from nodeflow_diffusion.text_recipes import spread
@@ -24,6 +26,11 @@ class Beside(Around):
     """A denoiser that sees `seen` [B or 1, C, h, w] beside the latents [B, 4, h, w] of its x."""
 
     seen: Tensor
+
+    @property
+    def bound_pictures(self) -> int:
+        """See `Around`."""
+        return lcm(len(self.seen), super().bound_pictures)
 
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma, condition) -> denoised`."""
@@ -61,8 +68,8 @@ class Edited(Around):
             count = len(x)
             full = beside(x, self.picture)
             none = beside(x, torch.zeros_like(self.picture))
-            if at_once:
-                a, b, c = inner(torch.cat([full, full, none]), thrice(alpha), thrice(sigma), texts(count)).chunk(3)
+            if at_once and count % self.bound_pictures == 0:  # see `LoadedGuidance`
+                a, b, c = inner(torch.cat([full, full, none]), times(alpha, 3), times(sigma, 3), texts(count)).chunk(3)
             else:
                 a = inner(full, alpha, sigma, wanted(count))
                 b, c = (inner(seen, alpha, sigma, other(count)) for seen in (full, none))
@@ -77,6 +84,11 @@ class Enlarged(Around):
 
     small: Tensor
 
+    @property
+    def bound_pictures(self) -> int:
+        """See `Around`."""
+        return lcm(len(self.small), super().bound_pictures)
+
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma, condition) -> denoised`."""
         inner = load(self.denoiser)
@@ -87,23 +99,3 @@ class Enlarged(Around):
             return found
 
         return denoise
-
-
-def beside(x: Tensor, seen: Tensor) -> Tensor:
-    """Latents [k B, C, h, w] and for each of its pictures what is seen beside it, along the channels.
-
-    Raises:
-        ValueError: that is of another size, or of another number of pictures.
-    """
-    count, rest = divmod(len(x), len(seen))
-    if seen.shape[-2:] != x.shape[-2:] or rest:
-        raise ValueError(
-            f"what the denoiser shall see is {list(seen.shape)}, but the latent {list(x.shape)}\n"
-            "    sample into a latent of the picture's size, and of as many pictures"
-        )
-    return torch.cat([x, seen.to(x).repeat(count, 1, 1, 1)], 1)
-
-
-def thrice(value: Scalar) -> Scalar:
-    """A number for all, or one each of a batch that is tripled."""
-    return value.repeat(3) if isinstance(value, Tensor) and value.dim() else value

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from nodeflow import QUIET, Composition, Context, Labels, LatentSpace, Recipe
 from nodeflow_diffusion.adm_families import PICTURE, Noise, Settings
 from nodeflow_diffusion.adm_recipes import NOBODY, AdmModel, Steps
+from nodeflow_diffusion.batches import column
 from nodeflow_diffusion.execution import levels
 from nodeflow_diffusion.guidance import Steered, steered
 from nodeflow_diffusion.label_recipes import spread_labels
-from nodeflow_diffusion.recipes import Around, Scalar, column
+from nodeflow_diffusion.recipes import Around, Scalar
 
 Load = Callable[[Recipe], Any]
 
@@ -89,7 +90,7 @@ class ClassifierGuided(Around):
             a, s = levels(alpha, x), levels(sigma, x)
             # in noise alone no picture is left that could be of a class
             factor = torch.where(a > 0, s * s / a, 0.0)
-            return steered(found, gradient.to(x), column(factor, x).to(x))
+            return steered(found, gradient.to(x), column(factor, x))
 
         return denoise
 

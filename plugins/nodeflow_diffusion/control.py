@@ -31,7 +31,6 @@ class ControlNet(Encoder):
             nn.Conv2d(given, width, kernel, stride=2 if at and at % 2 == 0 else 1, padding=1)
             for at, (width, given, kernel, _) in enumerate(shapes)
         )
-        self.factor = 2 ** (len(hint_widths) - 1)
         self.zeros = nn.ModuleList(nn.Conv2d(width, width, 1) for width in skip_widths(config))
         self.zero_middle = nn.Conv2d(config.widths[-1], config.widths[-1], 1)
         for layer in (self.hint[-1], *self.zeros, self.zero_middle):

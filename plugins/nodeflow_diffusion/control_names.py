@@ -22,6 +22,8 @@ ZERO: Final = Row("zeros.{}", "zero_convs.{}.0", "controlnet_down_blocks.{}")
 ZERO_MIDDLE: Final = Row("zero_middle", "middle_block_out.0", "controlnet_mid_block")
 HINT: Final = Row("hint.{}", "input_hint_block.{}", "controlnet_cond_embedding.{}")
 """The convolutions that read the picture: in ldm's layout activations stand between them and count."""
+COLOURS: Final = 3
+"""Channels of the pictures that are shown."""
 OTHERS: Final = (
     ("controlnet_mode_embedder.", "a union of several for Flux"),
     ("control_add_embedding.", "a union of several (ControlNet++), which is not read"),
@@ -94,6 +96,11 @@ def detect(shapes: Shapes, told: Mapping[str, Any]) -> Control:
     own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
     hint = [own[f"{name}.weight"] for name in hint_names(own, layout)]
     widths = (hint[0][0], *(shape[0] for shape in hint[2:-1:2]))
+    if hint[0][1] != COLOURS or len(widths) != len(HINT_WIDTHS):
+        raise ValueError(
+            f"it takes pictures of {hint[0][1]} channels in cells of {2 ** (len(widths) - 1)} pixels, but expected "
+            f"{COLOURS} in cells of {2 ** (len(HINT_WIDTHS) - 1)}\n    name a ControlNet for Stable Diffusion"
+        )
     if "block_out_channels" in told:
         config, known = _from_config(told), True
     else:

@@ -10,9 +10,7 @@ from typing import Any
 
 import torch
 from nodeflow_nn import published
-from nodeflow_nn.eightbit import Held, held_in
-from nodeflow_nn.placing import WithoutMemory
-from nodeflow_nn.soundness import unloaded
+from nodeflow_nn.eightbit import held_in
 from torch import Tensor
 
 from nodeflow import (
@@ -27,20 +25,19 @@ from nodeflow import (
     find_checkpoint,
 )
 from nodeflow_diffusion import control_names
-from nodeflow_diffusion.execution import NOTHING, Execution
+from nodeflow_diffusion.execution import Execution
 from nodeflow_diffusion.latent_unet import LatentUNetConfig, Residuals
+from nodeflow_diffusion.network_recipes import Executed
 from nodeflow_diffusion.readings import Readings
 
 PART = "controlnet"
 
 
 @dataclass(frozen=True)
-class ControlModel(CheckpointModel):
-    """A published ControlNet, the U-Net that it is beside, and how it is run."""
+class ControlModel(Executed, CheckpointModel):
+    """A published ControlNet, and the U-Net that it is beside."""
 
     unet: LatentUNetConfig
-    execution: Execution
-    held: Held = NOTHING
 
     @classmethod
     def named(cls, name: str, unet: LatentUNetConfig, execution: Execution, ctx: Context = QUIET) -> ControlModel:
@@ -73,40 +70,19 @@ class ControlModel(CheckpointModel):
                 "    name a ControlNet for the kind of model that the denoiser is"
             )
         count = 4 * sum(map(math.prod, shapes.values()))
-        return cls(name, checkpoint_identity(checkpoint), count, PART, unet, execution, held_in(shapes))
-
-    @property
-    def size(self) -> int:
-        """Bytes on a device."""
-        return self.execution.bytes(self.bytes, self.held)
-
-    def judge(self, device: torch.device | str) -> None:
-        """Refuses a device that cannot run it so."""
-        self.execution.judge(device)
+        return cls(name, checkpoint_identity(checkpoint), count, PART, unet, execution=execution, held=held_in(shapes))
 
     def build(self, device: torch.device | str) -> LoadedControl:
         """The module on `device`."""
-        self.judge(device)
         checkpoint = self.checkpoint()
         found = _detected(checkpoint)
-        named = found.sources(self.unet)
-        files = {name: entry.file for name, entry in checkpoint.tensors.items()}
-        theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
-        try:
-            module = published.filled(
-                lambda: found.make(self.unet), named, theirs, device, self.execution.dtype,
-                channels_last=self.execution.lays_channels_last(device), eight=self.execution.eight,
-            )  # fmt: skip
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(unloaded(checkpoint.path, error)) from error
-        return LoadedControl(self.execution.arranged(module, device), found.flip)
+        module = self.filled(partial(found.make, self.unet), found.sources(self.unet), checkpoint, device)
+        return LoadedControl(module, found.flip)
 
     def lay_out(self) -> LoadedControl:
         """The same without weights."""
         found = _detected(self.checkpoint())
-        with WithoutMemory():
-            module = found.make(self.unet)
-        return LoadedControl(self.execution.laid_out(module.eval().requires_grad_(False)), found.flip)
+        return LoadedControl(self.laid_out(partial(found.make, self.unet)), found.flip)
 
 
 @dataclass(frozen=True)
@@ -119,7 +95,7 @@ class LoadedControl:
 
 def _detected(checkpoint: Checkpoint) -> control_names.Control:
     try:
-        return control_names.detect(checkpoint.shapes, checkpoint.config)
+        return control_names.detect(published.telling(checkpoint.shapes), checkpoint.config)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         fault = f"it lacks or garbles {error}" if isinstance(error, KeyError | IndexError) else str(error)
         raise ModelError(f"{checkpoint.path}: {fault}") from error

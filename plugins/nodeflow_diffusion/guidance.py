@@ -147,7 +147,8 @@ def slerp(first: Tensor, second: Tensor, amount: Tensor) -> Tensor:
     """
     a, b, amount = first.flatten().double(), second.flatten().double(), amount.double()[:, None]
     angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))
-    if angle.sin() < 1e-6:  # the same direction, or opposite ones, between which no arc is the shortest
+    # the same direction, or opposite ones, between which no arc is the shortest; or none at all (NaN) of zeros
+    if not angle.sin() >= 1e-6:
         mixed = torch.lerp(a, b, amount)
     else:
         mixed = (torch.sin((1 - amount) * angle) * a + torch.sin(amount * angle) * b) / angle.sin()

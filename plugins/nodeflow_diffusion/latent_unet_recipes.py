@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,9 +12,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from nodeflow_nn import published
 from nodeflow_nn.capture import captures_of
-from nodeflow_nn.eightbit import Held, held_in
-from nodeflow_nn.placing import WithoutMemory
-from nodeflow_nn.soundness import unloaded
+from nodeflow_nn.eightbit import held_in
+from nodeflow_nn.said import json_object, spelled
 from torch import Tensor
 
 from nodeflow import (
@@ -32,17 +30,19 @@ from nodeflow import (
     checkpoint_identity,
     find_checkpoint,
 )
+from nodeflow_diffusion.batches import column
 from nodeflow_diffusion.control_recipes import Control, Controls
-from nodeflow_diffusion.execution import NOTHING, Execution, levels
+from nodeflow_diffusion.execution import Execution, levels
 from nodeflow_diffusion.latent_unet import LatentUNet, Residuals, size_vector
 from nodeflow_diffusion.latent_unet_families import Found, Task, known
 from nodeflow_diffusion.latent_unet_names import sources
 from nodeflow_diffusion.latent_unet_outline import Outline
+from nodeflow_diffusion.network_recipes import Executed
 from nodeflow_diffusion.patch_recipes import merged
 from nodeflow_diffusion.picture_recipes import PictureStatistics
 from nodeflow_diffusion.prediction import Prediction, denoised, step_between
 from nodeflow_diffusion.readings import Readings
-from nodeflow_diffusion.recipes import AS_EVER, Around, LatentDenoiser, Scalar, column
+from nodeflow_diffusion.recipes import Around, LatentDenoiser, Scalar
 from nodeflow_diffusion.schedules import alphas_cumprod, betas
 from nodeflow_diffusion.text_recipes import same_text_space
 
@@ -77,45 +77,21 @@ BESIDE: dict[Task, str] = {
 
 
 @dataclass(frozen=True)
-class LatentUNetModel(CheckpointModel):
-    """A published latent U-Net, how it is run, and what its weights are changed by."""
+class LatentUNetModel(Executed, CheckpointModel):
+    """A published latent U-Net, and what its weights are changed by."""
 
-    execution: Execution = AS_EVER
     patches: tuple[Patch, ...] = ()
-    held: Held = NOTHING
-
-    @property
-    def size(self) -> int:
-        """Bytes on a device."""
-        return self.execution.bytes(self.bytes, self.held)
-
-    def judge(self, device: torch.device | str) -> None:
-        """Refuses a device that cannot run it so."""
-        self.execution.judge(device)
 
     def build(self, device: torch.device | str) -> torch.nn.Module:
         """The module on `device`."""
-        self.judge(device)
         checkpoint = self.checkpoint()
         found = _known(checkpoint)
-        files = {name: entry.file for name, entry in checkpoint.tensors.items()}
-        theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
-        (_, named), dtype = _wanted(checkpoint, found), self.execution.dtype
-        try:
-            with merged(found.config, self.patches) as merge:
-                module = published.filled(
-                    lambda: LatentUNet(found.config), named, theirs, device, dtype, merge,
-                    channels_last=self.execution.lays_channels_last(device), eight=self.execution.eight,
-                )  # fmt: skip
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(unloaded(checkpoint.path, error)) from error
-        return self.execution.arranged(module, device)
+        named, merging = _wanted(checkpoint, found)[1], merged(found.config, self.patches)
+        return self.filled(partial(LatentUNet, found.config), named, checkpoint, device, merging)
 
     def lay_out(self) -> torch.nn.Module:
         """The same without weights."""
-        with WithoutMemory():
-            module = LatentUNet(self.outline().config)
-        return self.execution.laid_out(module.eval().requires_grad_(False))
+        return self.laid_out(partial(LatentUNet, self.outline().config))
 
     def outline(self) -> Outline:
         """What its header says of the module."""
@@ -125,7 +101,7 @@ class LatentUNetModel(CheckpointModel):
 
 def _known(checkpoint: Checkpoint) -> Found:
     try:
-        return known(checkpoint.shapes, checkpoint.config)
+        return known(published.telling(checkpoint.shapes), checkpoint.config)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, KeyError):
             fault = f'its config.json lacks or garbles "{error.args[0]}"\n    fetch it again'
@@ -169,6 +145,11 @@ class PublishedDenoiser(LatentDenoiser):
     perturbed: bool = False
     masks_words: ClassVar[bool] = False
 
+    @property
+    def bound_pictures(self) -> int:
+        """See `Around`."""
+        return math.lcm(*(len(control.picture) for control in self.controls))
+
     def run_as(self, execution: Execution) -> PublishedDenoiser:
         """The same, its network and its ControlNets run in another way."""
         controls = tuple(replace(one, model=replace(one.model, execution=execution)) for one in self.controls)
@@ -185,7 +166,7 @@ class PublishedDenoiser(LatentDenoiser):
 
         def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Tensor:
             x, beside = self._parted(network.config.channels_in, x)
-            text = self._judged(network.config, condition)
+            text = self._judged(condition)
             pixels = x.shape[-2] * self.space.factor, x.shape[-1] * self.space.factor
             words = once(text, x.device, pixels)
             at = x.float(), levels(alpha, x), levels(sigma, x)
@@ -248,7 +229,7 @@ class PublishedDenoiser(LatentDenoiser):
             "    load a model that was trained to inpaint or to edit"
         )
 
-    def _judged(self, config: Any, condition: TextEmbedding | None) -> TextEmbedding:
+    def _judged(self, condition: TextEmbedding | None) -> TextEmbedding:
         if condition is None:
             raise ValueError(
                 f'the denoiser "{self.network.name}" reads a text, but none is bound to it\n'
@@ -256,9 +237,6 @@ class PublishedDenoiser(LatentDenoiser):
             )
         same_text_space(condition, self)
         cure = "encode the text with the encoder that was trained with this denoiser"
-        if condition.tokens.shape[-1] != config.context_width:
-            told = f"words of width {config.context_width}, but the text has {condition.tokens.shape[-1]}"
-            raise ValueError(f'the denoiser "{self.network.name}" reads {told}\n    {cure}')
         width = None if condition.pooled is None else condition.pooled.shape[-1]
         if self.vector_width and not self.sizes and width != self.vector_width:
             raise ValueError(
@@ -355,14 +333,15 @@ def _prediction(checkpoint: Checkpoint, found: Found, asked: Asked, ctx: Context
 
 
 def _scheduled(file: Path) -> Prediction:
-    try:
-        said = json.loads(file.read_bytes()[:65536])
-        odd = {name: said[name] for name, known in TRAINED_WITH.items() if name in said and said[name] not in known}
-        kind = PREDICTIONS[said.get("prediction_type", "epsilon")]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"{file} does not say what the model predicts: {error}\n    fetch it again") from error
+    said = json_object(file, ModelError)
+    asked = said.get("prediction_type", "epsilon")
+    kind = PREDICTIONS.get(asked) if isinstance(asked, str) else None
+    if kind is None:
+        known = " or ".join(spelled(name) for name in PREDICTIONS)
+        raise ModelError(f"{file}: prediction_type is {spelled(asked)}, but expected {known}\n    name another model")
+    odd = {name: said[name] for name, known in TRAINED_WITH.items() if name in said and said[name] not in known}
     if odd:
-        told = ", ".join(f"{name} is {value!r}" for name, value in odd.items())
+        told = ", ".join(f"{name} is {spelled(value)}" for name, value in odd.items())
         raise ModelError(f"{file}: {told}, but expected the noise of Stable Diffusion\n    name another model")
     return kind
 

@@ -39,6 +39,8 @@ End = Literal["picture", "first"]
 PICTURE: Level = (1.0, 0.0)
 EDM_SIGMAS = (0.002, 80.0)
 """The range of Karras et al. 2022, table 1."""
+SAME = 1e-9
+"""Levels whose sigma / alpha differ by this share are one: nothing of it is left in float32."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,19 @@ class Schedule:
             raise ValueError(f"spacing {self.spacing} needs sigmas with a bound\n    take trailing with zero_snr")
 
     def levels(self, steps: int) -> list[Level]:
-        """The steps + 1 levels, most noise first, the picture last, or nearly so."""
+        """The steps + 1 levels, most noise first, the picture last, or nearly so; some may be the same (`falling`).
+
+        Raises:
+            ValueError: there are no such steps, or they lead nowhere.
+        """
+        found = self._visited(steps)
+        if len(falling(found)) == 1:
+            raise ValueError(
+                f"steps {steps} of spacing {self.spacing}: the way begins where it ends\n    take end picture"
+            )
+        return found
+
+    def _visited(self, steps: int) -> list[Level]:
         if self.kind == "flow":
             return flow_levels(steps, self.shift)
         if self.kind == "edm":
@@ -102,6 +116,20 @@ class Schedule:
         else:
             found = schedule_levels(table, steps, self.spacing, rho=self.rho, offset=self.offset)
         return found if self.end == "picture" else [*found[:-1], visited_levels(table, [0])[0]]
+
+
+def falling(levels: Sequence[Level]) -> list[Level]:
+    """The levels that are less noisy than the one before, by more than is rounded off.
+
+    Steps between others lead nowhere, and samplers that divide by a step's length cannot take them: several steps on
+    one level of a table, the end of a steep curve, a way that ends where its last step begins.
+    """
+    found = list(levels[:1])
+    for alpha, sigma in levels[1:]:
+        before, noise = found[-1]
+        if before * sigma < (1 - SAME) * noise * alpha:
+            found.append((alpha, sigma))
+    return found
 
 
 def flow_levels(steps: int, shift: float = 1.0) -> list[Level]:
@@ -157,11 +185,17 @@ def sigma_levels(sigmas: Tensor) -> list[Level]:
 
 
 def from_strength(levels: Sequence[Level], strength: float) -> list[tuple[Level, Level]]:
-    """The last part of the way as (from, to) pairs: all of it for strength 1 only, none for 0, else at least one."""
-    pairs = list(pairwise(levels))
+    """The last part of the way as (from, to) pairs: all of it for strength 1 only, none for 0, else at least one.
+
+    Steps between levels that are the same are counted, as other programs do, and left out (`falling`).
+    """
+    steps, way = len(levels) - 1, falling(levels)
+    if strength <= 0:
+        return []
     # a hair is added, for 0.29 of 100 steps is 28.999999999999996 in floating point
-    kept = max(1, int(strength * len(pairs) + 1e-9)) if strength > 0 else 0
-    return pairs[len(pairs) - kept :]
+    skipped = steps - max(1, int(strength * steps + 1e-9))
+    first = len(falling(levels[: skipped + 1])) - 1
+    return list(pairwise(way[min(first, len(way) - 2) :]))
 
 
 def _listed(alpha: Tensor, sigma: Tensor) -> list[Level]:

@@ -35,9 +35,8 @@ def fitted(config: LatentUNetConfig, patch: Patch) -> Adapter:
 
 def _file(patch: Patch) -> File:
     found = patch.checkpoint()
-    files = {name: entry.file for name, entry in found.tensors.items()}
     settings = settings_of(found.metadata, found.config)
-    return File(published.Checkpoint(found.path, files, found.shapes), settings, patch.strength)
+    return File(published.Checkpoint.of(found), settings, patch.strength)
 
 
 @lru_cache(maxsize=4)  # each adapter asks, when it is chosen and when it is read

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from nodeflow_nn.published import Checkpoint as Tensors
+from nodeflow_nn.said import json_object, spelled
 from torch import Tensor
 
 from nodeflow import QUIET, Checkpoint, CheckpointModel, Context, ModelError, checkpoint_identity, find_checkpoint
@@ -54,8 +54,7 @@ class PictureStatistics(CheckpointModel):
         checkpoint = self.checkpoint()
         names = _names(checkpoint)
         assert names is not None  # as its content is what it was
-        files = {name: checkpoint.tensors[name].file for name in names}
-        with Tensors(checkpoint.path, files, checkpoint.shapes).reading() as read:
+        with Tensors.of(checkpoint).reading() as read:
             mean, deviation = (read(name).flatten().to(device, torch.float32) for name in names)
         return mean, deviation
 
@@ -65,13 +64,14 @@ class PictureStatistics(CheckpointModel):
 
 
 def _judge(scheduler: Path) -> None:
-    try:
-        said = json.loads(scheduler.read_bytes()[:65536])
-        odd = [f"{name} is {said[name]!r}" for name, known in NOISE.items() if said.get(name, known) != known]
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"{scheduler} does not say what noise is: {error}\n    fetch it again") from error
+    said = json_object(scheduler, ModelError)
+    odd = [
+        f"{name} is {spelled(said[name])}, but expected {spelled(known)}"
+        for name, known in NOISE.items()
+        if said.get(name, known) != known
+    ]
     if odd:
-        raise ModelError(f"{scheduler}: {', '.join(odd)}, but expected {NOISE}\n    name another model")
+        raise ModelError(f"{scheduler}: {'; '.join(odd)}\n    name another model")
 
 
 def statistics_beside(unet: Path, name: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from math import lcm
 from typing import Any, ClassVar
 
 import torch
 from nodeflow_nn.capture import captures_of
 from nodeflow_nn.checkpoints import build, describe, lay_out
-from nodeflow_nn.eightbit import Held, held_in
+from nodeflow_nn.eightbit import held_in
 from nodeflow_nn.weights import from_config
 from torch import Tensor
 
@@ -30,8 +31,10 @@ from nodeflow import (
     find_checkpoint,
     find_weights,
 )
-from nodeflow_diffusion.execution import NOTHING, Execution, levels
+from nodeflow_diffusion.batches import column, for_each, times
+from nodeflow_diffusion.execution import Execution, levels
 from nodeflow_diffusion.guidance import Found, Learned, changed, halved, paired
+from nodeflow_diffusion.network_recipes import AS_EVER, Executed
 from nodeflow_diffusion.prediction import Prediction, denoised, nearest_step
 from nodeflow_diffusion.readings import Readings
 from nodeflow_diffusion.schedules import ScheduleName, alphas_cumprod, betas
@@ -39,7 +42,6 @@ from nodeflow_diffusion.text_recipes import joined, repeated, same_text_space, s
 from nodeflow_diffusion.transformer import DiffusionTransformer, TransformerConfig
 from nodeflow_diffusion.unet import UNet, UNetConfig
 
-AS_EVER = Execution()
 BUILDERS = {
     "transformer": from_config(DiffusionTransformer, TransformerConfig),
     "unet": from_config(UNet, UNetConfig),
@@ -49,20 +51,8 @@ Scalar = float | Tensor
 
 
 @dataclass(frozen=True)
-class Network(FileModel):
+class Network(Executed, FileModel):
     """A denoising network, and how it is run."""
-
-    execution: Execution = AS_EVER
-    held: Held = NOTHING
-
-    @property
-    def size(self) -> int:
-        """Bytes on a device."""
-        return self.execution.bytes(self.bytes, self.held)
-
-    def judge(self, device: torch.device | str) -> None:
-        """Refuses a device that cannot run it so."""
-        self.execution.judge(device)
 
     def build(self, device: torch.device | str) -> torch.nn.Module:
         """The module on `device`."""
@@ -235,6 +225,11 @@ class Around(Denoiser, Composition):
         """That of the denoiser inside."""
         return getattr(self.denoiser, "masks_words", True)
 
+    @property
+    def bound_pictures(self) -> int:
+        """Of so many pictures, or of a multiple, a batch must be, as what stands here is bound to each; 1: of any."""
+        return getattr(self.denoiser, "bound_pictures", 1)
+
     def joined(self, first: TextEmbedding, second: TextEmbedding) -> TextEmbedding:
         """Two batches of texts as one, so that the network inside reads of each what it would by itself."""
         return joined(first, second) if self.masks_words else joined(*repeated(first, second))
@@ -317,8 +312,9 @@ class LoadedGuidance:
         if scale == 1:
             conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
             return conditional
-        if self.recipe.execution.batch_guidance:
-            both = self.inner(torch.cat([x, x]), twice(alpha), twice(sigma), self.both(len(x)))
+        # another number of pictures is refused within, which in a batch of twice as many might not be seen
+        if self.recipe.execution.batch_guidance and len(x) % self.recipe.bound_pictures == 0:
+            both = self.inner(torch.cat([x, x]), times(alpha, 2), times(sigma, 2), self.both(len(x)))
             conditional, unconditional = halved(both)
         else:
             conditional = self.inner(x, alpha, sigma, self.wanted(len(x)))
@@ -334,7 +330,7 @@ def _level(alpha: Scalar, sigma: Scalar) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Masked(Around):
-    """Inpainting: where `mask` [B, 1, h, w] is 0 the picture is known, and its estimate is `original` [B, C, h, w].
+    """Inpainting: where `mask` [B or 1, 1, h, w] is 0 the picture is known, its estimate `original` [B or 1, C, h, w].
 
     That keeps the known region at the noised original in every step: given the true x_0 there, each sampler moves it
     along q(x_s | x_t, x_0), the very distribution from which RePaint (Lugmayr et al. 2022, eq. 8) draws it anew.
@@ -343,19 +339,20 @@ class Masked(Around):
     original: Tensor
     mask: Tensor
 
+    @property
+    def bound_pictures(self) -> int:
+        """See `Around`."""
+        return lcm(len(self.original), len(self.mask), super().bound_pictures)
+
     def assemble(self, load: Load) -> Any:
         """`(x, alpha, sigma, condition) -> denoised`."""
         inner = load(self.denoiser)
 
         def denoise(x: Tensor, alpha: Scalar, sigma: Scalar, condition: TextEmbedding | None = None) -> Found:
-            for name, known in (("picture", self.original), ("mask", self.mask)):
-                if known.shape[-2:] != x.shape[-2:] or len(known) not in (1, len(x)):
-                    raise ValueError(
-                        f"the {name} to paint into is {list(known.shape)}, but the latent {list(x.shape)}\n"
-                        "    wire the same latent into diffusion.inpaint and diffusion.sample"
-                    )
+            original = for_each(self.original, x, "the picture to paint into is")
+            mask = for_each(self.mask, x, "the mask of where to paint is")
             found = inner(x, alpha, sigma, condition)
-            return changed(found, lambda x_0: torch.lerp(self.original.to(x), x_0, self.mask.to(x)))
+            return changed(found, lambda x_0: torch.lerp(original, x_0, mask))
 
         return denoise
 
@@ -372,16 +369,6 @@ def run_as(denoiser: Denoiser, execution: Execution) -> Denoiser:
         return denoiser.run_as(execution)
     cure = "its plugin decides that; leave diffusion.execution out"
     raise ValueError(f"how this denoiser, {type(denoiser).__name__}, is run cannot be chosen\n    {cure}")
-
-
-def column(values: Tensor, x: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1], as many dimensions as x has."""
-    return values.reshape(-1, *[1] * (x.dim() - 1))
-
-
-def twice(value: Scalar) -> Scalar:
-    """A number for all, or one each of a batch that is doubled."""
-    return value.repeat(2) if isinstance(value, Tensor) and value.dim() else value
 
 
 def same_space(latent: Latent, denoiser: Denoiser) -> None:

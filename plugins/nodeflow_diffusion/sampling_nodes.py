@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nodeflow import QUIET, Autoencoder, Context, Denoiser, Image, Latent, Seed, Ui, node
 from nodeflow_diffusion.guidance import Found, slerp, whole
-from nodeflow_diffusion.levels import End, Kind, Level, Schedule, Spacing, from_strength
+from nodeflow_diffusion.levels import End, Kind, Level, Schedule, Spacing, falling, from_strength
 from nodeflow_diffusion.methods import Method, walk
 from nodeflow_diffusion.recipes import LoadedGuidance, same_space
 from nodeflow_diffusion.samplers import ddim_inversion
@@ -20,7 +20,7 @@ from nodeflow_diffusion.samplers import ddim_inversion
 Unit = Annotated[float, Field(ge=0, le=1), Ui("slider")]
 
 
-@node(category="diffusion/sampling")
+@node(category="diffusion/sampling", version=2)
 def schedule(
     kind: Kind = "flow",
     spacing: Spacing = "trailing",
@@ -66,7 +66,7 @@ def noise(latent: Latent, seed: Seed = 0, *, ctx: Context = QUIET) -> Latent:
         seed: of the first picture; the others follow with seed + 1, seed + 2 and so on.
     """
     count, *shape = latent.samples.shape
-    return Latent(_drawn(ctx, range(seed, seed + count), shape), latent.space)
+    return Latent(seeded(ctx, range(seed, seed + count), shape), latent.space)
 
 
 @node(category="diffusion/latent")
@@ -138,7 +138,7 @@ def sample(
     if not pairs:
         return Latent(start, latent.space)
     seeds = range(seed, seed + len(start))
-    drawn = _drawn(ctx, seeds, start.shape[1:]) if noise is None else noise.samples.to(start)
+    drawn = seeded(ctx, seeds, start.shape[1:]) if noise is None else noise.samples.to(start)
     x = _noised(start, drawn, pairs[0][0], strength)
     watched = _Watched(ctx.load(denoiser), x)
     walked = ctx.steps(pairs, preview=None if preview is None else _Preview(watched, ctx, preview))
@@ -172,7 +172,7 @@ def invert(
             made again nearer to this one, and takes as long.
     """
     same_space(latent, denoiser)
-    levels = (schedule or Schedule()).levels(steps)
+    levels = falling((schedule or Schedule()).levels(steps))
     pairs = [(less, more) for more, less in pairwise(levels)][::-1]
     start = latent.samples.to(ctx.device, torch.float32)
     found = ddim_inversion(ctx.load(denoiser), start, ctx.steps(pairs), rounds=rounds)
@@ -205,7 +205,7 @@ def _as_many(one: Tensor, other: Tensor) -> Tensor:
     return one.expand(max(len(one), len(other)), -1, -1, -1)
 
 
-def _drawn(ctx: Context, seeds: Iterable[int], shape: Iterable[int]) -> Tensor:
+def seeded(ctx: Context, seeds: Iterable[int], shape: Iterable[int]) -> Tensor:
     """Noise [B, *shape], each picture's from its own seed."""
     return torch.cat([ctx.noise(seed, (1, *shape)) for seed in seeds])
 
@@ -218,7 +218,7 @@ class _FreshNoise:
 
     def __call__(self) -> Tensor:
         self.step += 1
-        return _drawn(self.ctx, [step_seed(seed, self.step) for seed in self.seeds], self.shape)
+        return seeded(self.ctx, [step_seed(seed, self.step) for seed in self.seeds], self.shape)
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -11,6 +11,7 @@ from nodeflow import QUIET, Context, Denoiser, Image, ImageEmbedding, Seed, Text
 from nodeflow_diffusion.beside_recipes import Beside
 from nodeflow_diffusion.latent_unet_recipes import leaf_of
 from nodeflow_diffusion.picture_vectors import LEVELS, picture_vector
+from nodeflow_diffusion.sampling_nodes import seeded
 from nodeflow_diffusion.text_recipes import same_text_space, spread
 
 
@@ -60,7 +61,7 @@ def depth_condition(denoiser: Denoiser, image: Image) -> Denoiser:
     return shown
 
 
-@node(category="diffusion/guidance", title="Show a picture (unCLIP)")
+@node(category="diffusion/guidance", title="Show a picture (unCLIP)", version=2)
 def unclip_condition(
     denoiser: Denoiser,
     embedding: ImageEmbedding,
@@ -81,7 +82,7 @@ def unclip_condition(
         positive: what the variation shall show besides; an empty text for nothing in particular.
         negative: what to move away from.
         noise_level: noise on the picture's vector: the more, the freer the variation.
-        seed: of that noise.
+        seed: of the first picture's noise; the others follow with seed + 1, seed + 2 and so on.
     """
     leaf = leaf_of(denoiser)
     if leaf is None or not leaf.vector_width or leaf.sizes:
@@ -103,7 +104,8 @@ def unclip_condition(
             f"{leaf.vector_width // 2}\n    encode it by the vision tower of the denoiser's model (text.load_vision)"
         )
     mean, deviation = ctx.load(leaf.pictures)
-    shown = picture_vector(vectors, mean, deviation, noise_level, ctx.noise(seed, tuple(vectors.shape)))
+    noise = seeded(ctx, range(seed, seed + len(vectors)), vectors.shape[1:])
+    shown = picture_vector(vectors, mean, deviation, noise_level, noise)
     count = max(len(shown), len(positive.tokens))
     if len(shown) not in (1, count):
         raise ValueError(

@@ -77,10 +77,16 @@ def joined(first: TextEmbedding, second: TextEmbedding) -> TextEmbedding:
     widths = {
         (text.tokens.shape[-1], None if text.pooled is None else text.pooled.shape[-1]) for text in (first, second)
     }
-    if len(spaces) > 1 or len(widths) > 1 or (first.pooled is None) != (second.pooled is None):
+    if len(spaces) > 1 or len({words for words, _ in widths}) > 1:
         names = f" ({first.space} and {second.space})" if len(spaces) > 1 else ""
         raise ValueError(
             f"the two texts of the guidance come from different encoders{names}\n"
+            "    encode both with the same text encoder"
+        )
+    if len(widths) > 1:
+        told = " and ".join("none" if text.pooled is None else str(text.pooled.shape[-1]) for text in (first, second))
+        raise ValueError(
+            f"what stands beside the words of the two texts of the guidance is of different widths: {told}\n"
             "    encode both with the same text encoder, and tell sizes to both or to none (diffusion.size_condition)"
         )
     length = max(first.mask.shape[1], second.mask.shape[1])

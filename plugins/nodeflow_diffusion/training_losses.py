@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nodeflow_diffusion.batches import column
 from nodeflow_diffusion.prediction import Prediction, target
 from nodeflow_diffusion.variational import hybrid_terms
 
@@ -17,11 +18,6 @@ class Text(Protocol):
     """A text encoder: ids [B, L] -> (tokens [B, L, D], mask [B, L], pooled [B, P])."""
 
     def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
-
-
-def column(values: Tensor, x: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1], of x's type and device."""
-    return values.reshape(-1, *[1] * (x.dim() - 1)).to(x)
 
 
 def logit_normal_times(count: int, generator: torch.Generator, mean: float = 0.4, std: float = 1.0) -> Tensor:

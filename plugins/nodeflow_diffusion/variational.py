@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nodeflow_diffusion.batches import column
 from nodeflow_diffusion.guidance import Learned
 from nodeflow_diffusion.prediction import denoised, learned_share
 
@@ -44,7 +45,7 @@ def hybrid_terms(
     found, share = learned_share(output)
     simple = (found - eps).square().flatten(1).mean(1)
     kept = alphas_cumprod.to(step.device)
-    alpha, sigma = (_column(values[step], x_0) for values in (kept.sqrt(), (1 - kept).sqrt()))
+    alpha, sigma = (column(values[step], x_0) for values in (kept.sqrt(), (1 - kept).sqrt()))
     mean = denoised("eps", found.detach(), x_t, alpha, sigma)
     return HybridTerms(simple, bound(Learned(mean, share), x_0, x_t, step, kept))
 
@@ -70,12 +71,12 @@ def bound(found: Learned, x_0: Tensor, x_t: Tensor, step: Tensor, alphas_cumprod
     smallest[0] = posterior[1]  # of the first step it is 0
     of_x_0 = beta * before.sqrt() / (1 - alphas_cumprod)
     of_x_t = (1 - before) * (alphas_cumprod / before).sqrt() / (1 - alphas_cumprod)
-    c_0, c_t, low, high = (_column(values[step], x_0) for values in (of_x_0, of_x_t, smallest.log(), largest.log()))
+    c_0, c_t, low, high = (column(values[step], x_0) for values in (of_x_0, of_x_t, smallest.log(), largest.log()))
     true, mean = c_0 * x_0 + c_t * x_t, c_0 * found.x_0 + c_t * x_t
     log_variance = torch.lerp(low.expand_as(mean), high.expand_as(mean), found.share)
     apart = divergence(true, low, mean, log_variance)
     first = -log_likelihood(x_0, mean, log_variance / 2)
-    return torch.where(_column(step == 0, x_0) > 0, first, apart).flatten(1).mean(1) / BITS
+    return torch.where(column(step == 0, x_0) > 0, first, apart).flatten(1).mean(1) / BITS
 
 
 def divergence(mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor) -> Tensor:
@@ -95,8 +96,3 @@ def log_likelihood(x: Tensor, mean: Tensor, log_spread: Tensor) -> Tensor:
 def _normal(x: Tensor) -> Tensor:
     """The distribution function of the standard normal, approximated as published models were trained with it."""
     return (1 + torch.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x**3))) / 2
-
-
-def _column(values: Tensor, x: Tensor) -> Tensor:
-    """[B] -> [B, 1, 1, 1], of x's type."""
-    return values.reshape(-1, *[1] * (x.dim() - 1)).to(x)

@@ -11,6 +11,7 @@ import torch
 from nodeflow_codebooks.tiles import Tiling, blended, starts
 from nodeflow_nn import published
 from nodeflow_nn.placing import WithoutMemory
+from nodeflow_nn.soundness import unloaded
 from torch import Tensor
 
 from nodeflow import (
@@ -48,7 +49,9 @@ class UpscalerModel(Upscaler, CheckpointModel):
         checkpoint = find_checkpoint(name, ctx)
         found = _detected(checkpoint)
         wanted = shapes_of(found.config)
-        faults = published.faults(wanted, sources(found), checkpoint.shapes, lambda key: key.startswith(found.prefix))
+        faults = published.faults(
+            wanted, sources(found), checkpoint.shapes, lambda key: key.startswith(found.prefix), checkpoint.dtypes
+        )
         if faults:
             raise ModelError(f"{checkpoint.path}: {published.told(faults)}\n    fetch it again, or name another file")
         count = 4 * sum(map(math.prod, wanted.values()))
@@ -66,19 +69,17 @@ class UpscalerModel(Upscaler, CheckpointModel):
             raise ModelError(f"fp16 on a CPU is slower than fp32, where it works at all\n    {cure}")
         checkpoint = self.checkpoint()
         found = _detected(checkpoint)
-        files = {name: entry.file for name, entry in checkpoint.tensors.items()}
-        theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
         try:
             module = published.filled(
                 lambda: RRDBNet(found.config),
                 sources(found),
-                theirs,
+                published.Checkpoint.of(checkpoint),
                 device,
                 DTYPES[self.precision],
                 channels_last=True,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{checkpoint.path} cannot be loaded: {error}\n    fetch it again") from error
+            raise ModelError(unloaded(checkpoint.path, error)) from error
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return LoadedUpscaler(module)
 
@@ -114,7 +115,8 @@ class LoadedUpscaler:
         """
         config = self.module.config
         cells = folded(pixels.float(), config.fold)
-        tiling = Tiling(max(1, side // config.fold), overlap // config.fold)
+        folds = max(1, side // config.fold)
+        tiling = Tiling(folds, min(overlap // config.fold, folds - 1))  # rounding may have made both the same
         count = len(cells) * math.prod(len(starts(length, tiling)) for length in cells.shape[-2:])
         turns = iter(looped(range(count)))
         weight = self.module.first.weight

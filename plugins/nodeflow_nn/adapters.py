@@ -198,6 +198,8 @@ def _leaves(parts: Mapping[Part, str]) -> Iterator[tuple[str, dict[Part, str]]]:
 
 def _misfit(stem: str, parts: Mapping[Part, str], shapes: Mapping[str, Shape], wanted: Shape) -> str:
     """Why the parts of a change do not make one of that shape; "" if they do."""
+    if "alpha" in parts and math.prod(shapes[parts["alpha"]]) != 1:
+        return f"{parts['alpha']} is {list(shapes[parts['alpha']])}, but expected one number"
     full = parts.get("diff") or parts.get("diff_b")
     if full:
         if more := [name for part, name in parts.items() if part not in ("diff", "diff_b", "alpha")]:

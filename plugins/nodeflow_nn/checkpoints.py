@@ -46,7 +46,7 @@ def describe(path: Path, builders: Builders, failure: Failure = ValueError) -> D
         shapes = _shapes(path)
     except SafetensorError as error:
         raise failure(f"{path} is damaged or cut off: {error}\n    fetch it again") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise failure(f"{path} cannot be read as weights of nodeflow: {error}") from error
     if header.architecture not in builders:
         known = ", ".join(sorted(builders))

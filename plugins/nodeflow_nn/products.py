@@ -113,8 +113,10 @@ def _kronecker(shapes: Shapes) -> Shape:
     for whole, pieces in WHOLE.items():
         if whole in shapes and (twice := [piece for piece in pieces if piece in shapes]):
             raise ValueError(f"{whole} and {', '.join(twice)}, of which one or the other is expected")
-    first = shapes.get("lokr_w1") or _factor(None, shapes["lokr_w1_a"], shapes["lokr_w1_b"])
-    second = shapes.get("lokr_w2") or _factor(shapes.get("lokr_t2"), shapes["lokr_w2_a"], shapes["lokr_w2_b"])
+    if (first := shapes.get("lokr_w1")) is None:
+        first = _factor(None, shapes["lokr_w1_a"], shapes["lokr_w1_b"])
+    if (second := shapes.get("lokr_w2")) is None:
+        second = _factor(shapes.get("lokr_t2"), shapes["lokr_w2_a"], shapes["lokr_w2_b"])
     if len(first) != 2 or len(second) < 2:
         raise ValueError(f"{list(first)} in Kronecker's product with {list(second)}")
     return (first[0] * second[0], first[1] * second[1], *second[2:])

@@ -38,6 +38,58 @@ Sources = Mapping[str, tuple[Piece, ...]]
 """By name of our tensor: the published tensors that stand one above the other in it."""
 
 
+class Sides(tuple[int, ...]):
+    """A shape that says whose it is where it has fewer sides than are asked for: what is read of a file may be odd.
+
+    Raises:
+        ValueError: at such a side.
+    """
+
+    name: str
+
+    def __getitem__(self, at: Any) -> Any:
+        try:
+            return super().__getitem__(at)
+        except IndexError:
+            raise ValueError(
+                f"{self.name} is {list(self)}, but expected a tensor of more dimensions\n    fetch it again"
+            ) from None
+
+
+def telling(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shapes of a file's tensors, to measure a model by."""
+    found: dict[str, Shape] = {}
+    for name, shape in shapes.items():
+        sides = Sides(shape)
+        sides.name = name
+        found[name] = sides
+    return found
+
+
+class Located(Protocol):
+    """A tensor in a file."""
+
+    @property
+    def file(self) -> Path:
+        """Which."""
+
+
+class Headers(Protocol):
+    """What the engine reads of a checkpoint before any weight."""
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder of the files."""
+
+    @property
+    def tensors(self) -> Mapping[str, Located]:
+        """By name."""
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Likewise."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Tensors in one file or in several, known by their headers alone.
@@ -48,6 +100,11 @@ class Checkpoint:
     path: Path
     files: Mapping[str, Path]
     shapes: Mapping[str, Shape]
+
+    @classmethod
+    def of(cls, headers: Headers) -> "Checkpoint":
+        """One whose headers were read."""
+        return cls(headers.path, {name: tensor.file for name, tensor in headers.tensors.items()}, headers.shapes)
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[str], Tensor]]:

@@ -226,7 +226,7 @@ def pipeline_class(text: bytes) -> str:
     """The class that a model_index.json names; "" if it names none."""
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     name = said.get("_class_name") if isinstance(said, dict) else None
     return name if isinstance(name, str) else ""

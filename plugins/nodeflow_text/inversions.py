@@ -62,7 +62,7 @@ def learnt(
     table = module.tokens.weight
     count, numbers = len(table), dict[str, list[int]]()
     for word, vectors in words.items():
-        numbers[word.casefold()] = list(range(count, count + len(vectors)))
+        numbers[word] = list(range(count, count + len(vectors)))
         count += len(vectors)
     rows = [vectors.to(table) for vectors in words.values()]
     module.tokens.weight = nn.Parameter(torch.cat([table.detach(), *rows]), requires_grad=False)
@@ -72,18 +72,23 @@ def learnt(
 
 def with_words(vocabulary: Vocabulary, numbers: Mapping[str, list[int]]) -> Vocabulary:
     """A vocabulary that knows more words, in any case, where they stand by themselves; the longest counts."""
-    ways = []
-    for word in sorted(numbers, key=len, reverse=True):
+    words, ways = sorted(numbers, key=len, reverse=True), []
+    for word in words:
         before = r"(?<!\w)" if re.match(r"\w", word) else ""
         after = r"(?!\w)" if re.search(r"\w\Z", word) else ""
-        ways.append(before + re.escape(word) + after)
-    pattern = re.compile(f"({'|'.join(ways)})", re.IGNORECASE)
+        ways.append(f"({before}{re.escape(word)}{after})")
+    pattern = re.compile("|".join(ways), re.IGNORECASE)
+
+    def plain(piece: str) -> list[int]:
+        return vocabulary.ids(piece) if piece.strip() else []
 
     def ids(text: str) -> list[int]:
-        found: list[int] = []
-        for at, piece in enumerate(pattern.split(text)):
-            found += numbers[piece.casefold()] if at % 2 else vocabulary.ids(piece) if piece.strip() else []
-        return found
+        found, end = list[int](), 0
+        for match in pattern.finditer(text):
+            assert match.lastindex is not None  # each way is a group
+            found += plain(text[end : match.start()]) + numbers[words[match.lastindex - 1]]
+            end = match.end()
+        return found + plain(text[end:])
 
     def spell(given: list[int]) -> str:
         return vocabulary.spell([number for number in given if number < vocabulary.size])

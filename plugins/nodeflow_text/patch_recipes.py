@@ -83,9 +83,8 @@ def fitted(config: ClipTextConfig, own: TextPatch) -> Adapter:
 
 
 def _file(found: Checkpoint, strength: float = 1.0) -> File:
-    files = {name: entry.file for name, entry in found.tensors.items()}
     settings = settings_of(found.metadata, found.config)
-    return File(published.Checkpoint(found.path, files, found.shapes), settings, strength)
+    return File(published.Checkpoint.of(found), settings, strength)
 
 
 @lru_cache(maxsize=4)  # each adapter asks, when it is chosen and when it is read

@@ -26,7 +26,7 @@ from nodeflow import (
     checkpoint_identity,
     find_checkpoint,
 )
-from nodeflow_text import clip_names, t5_names
+from nodeflow_text import clip_names, clip_resnet_names, t5_names
 from nodeflow_text.chunks import Emphasis, Syntax
 from nodeflow_text.clip import Activation, ClipTextConfig, ClipTextTower
 from nodeflow_text.encoding import ClipWords, PairedWords, T5Words
@@ -45,13 +45,18 @@ PIPELINE = "model_index.json"
 
 class LoadedWords:
     """An encoder as nodes call it. space: what its texts share with the denoisers that read them; "" if not known.
+    pictures: `ImageEmbedding.space` of the vision tower beside it; "" if it stands alone.
     scale: by which a CLIP multiplies the cosines of texts and pictures before it weighs texts against each other.
     """
 
     def __init__(
-        self, encoder: ClipWords | T5Words | PairedWords, space: str = "", scale: float = clip_names.SCALE
+        self,
+        encoder: ClipWords | T5Words | PairedWords,
+        space: str = "",
+        scale: float = clip_names.SCALE,
+        pictures: str = "",
     ) -> None:
-        self.encoder, self.space, self.scale = encoder, space, scale
+        self.encoder, self.space, self.scale, self.pictures = encoder, space, scale, pictures
 
     def __call__(self, texts: Sequence[str]) -> TextEmbedding:
         """One embedding of all texts."""
@@ -135,10 +140,8 @@ def read(
     merge: published.Merge | None = None,
 ) -> nn.Module:
     """The module with the weights of a checkpoint that was judged to fit it."""
-    files = {name: entry.file for name, entry in checkpoint.tensors.items()}
-    theirs = published.Checkpoint(checkpoint.path, files, checkpoint.shapes)
     try:
-        return published.filled(make, sources, theirs, device, dtype, merge)
+        return published.filled(make, sources, published.Checkpoint.of(checkpoint), device, dtype, merge)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(unloaded(checkpoint.path, error)) from error
 
@@ -230,7 +233,8 @@ class ClipEncoder(PublishedEncoder):
         return self._loaded(None)
 
     def _loaded(self, device: torch.device | str | None) -> LoadedWords:
-        tower, config = _text_tower(self.checkpoint(), self.number, self.activation)
+        checkpoint = self.checkpoint()
+        tower, config = _text_tower(checkpoint, self.number, self.activation)
         with merged(config, self.patches) as merge:
             module = self._module((lambda: ClipTextTower(config), tower.sources(config.depth)), device, merge)
         vocabulary = self._vocabulary(config.vocabulary)
@@ -238,8 +242,8 @@ class ClipEncoder(PublishedEncoder):
             vectors = {own.word: own.vectors(device) for own in self.inversions}
             module, vocabulary = learnt(module, vocabulary, vectors)
         words = ClipWords(module, vocabulary, self.skip, self.norm, self.syntax, self.emphasis)
-        scale = clip_names.SCALE if device is None else _scale(self.checkpoint(), tower)
-        return LoadedWords(words, clip_names.space_of(config.width), scale)
+        scale = clip_names.SCALE if device is None else _scale(checkpoint, tower)
+        return LoadedWords(words, clip_names.space_of(config.width), scale, shared_space(checkpoint, self.digest))
 
 
 def _text_tower(
@@ -255,9 +259,15 @@ def _text_tower(
     tower = found[0 if alone else number - 1]
     config = dict(checkpoint.config) | ({"hidden_act": activation, "text_config": None} if activation else {})
     try:
-        return tower, clip_names.text_config(tower, checkpoint.shapes, config)
+        return tower, clip_names.text_config(tower, published.telling(checkpoint.shapes), config)
     except ValueError as error:
         raise ModelError(f"{checkpoint.path}: {error}") from error
+
+
+def shared_space(checkpoint: Checkpoint, digest: str) -> str:
+    """What tells apart the CLIPs whose checkpoints hold both towers; "" of a tower that stands alone."""
+    pictures = clip_names.towers(checkpoint.shapes, "vision") or clip_resnet_names.find(checkpoint.shapes)
+    return digest if pictures and clip_names.towers(checkpoint.shapes) else ""
 
 
 def _scale(checkpoint: Checkpoint, tower: clip_names.Tower) -> float:
@@ -265,8 +275,7 @@ def _scale(checkpoint: Checkpoint, tower: clip_names.Tower) -> float:
     name = clip_names.scale_name(tower.home)
     if checkpoint.shapes.get(name) not in ((), (1,)):
         return clip_names.SCALE
-    theirs = published.Checkpoint(checkpoint.path, {name: checkpoint.tensors[name].file}, {name: ()})
-    with theirs.reading() as get:
+    with published.Checkpoint.of(checkpoint).reading() as get:
         return float(get(name).float().exp())
 
 

@@ -55,7 +55,7 @@ def load_vision(
         return ClipVisionModel.named(model, None if activation == "auto" else activation, precision, ctx)
 
 
-@node(category="text", title="Encode picture as vector")
+@node(category="text", title="Encode picture as vector", version=2)
 def encode_image(encoder: ImageEncoder, image: Image, *, ctx: Context = QUIET) -> ImageEmbedding:
     """Turn pictures into vectors that say what is to be seen on them.
 
@@ -69,8 +69,8 @@ def encode_image(encoder: ImageEncoder, image: Image, *, ctx: Context = QUIET) -
     if pixels.shape[1] == 4:
         raise ValueError("the picture has an alpha channel, which CLIP does not see\n    flatten it (image.flatten)")
     loaded = ctx.load(encoder)
-    parts = torch.split(pixels.expand(-1, 3, -1, -1), AT_ONCE)
-    return ImageEmbedding(torch.cat([loaded(part).vectors for part in parts]))
+    parts = [loaded(part) for part in torch.split(pixels.expand(-1, 3, -1, -1), AT_ONCE)]
+    return ImageEmbedding(torch.cat([part.vectors for part in parts]), parts[0].space)
 
 
 @node(category="text", title="Compare with texts")
@@ -86,7 +86,8 @@ def compare(
 
     Of each picture the texts stand in the order in which they fit. "similarity" is the cosine of the angle between
     picture and text; times 100 it is known as CLIP score. "share" is how probable CLIP finds the text if it is one of
-    these.
+    these. Vectors of two different CLIPs cannot be compared, and are refused; where a tower comes without the other
+    nobody can tell, and a remark says so.
 
     Args:
         encoder: the text tower of the same CLIP, with its projection (text.load_clip).
@@ -110,6 +111,7 @@ def compare(
             f"the pictures are vectors of {pictures.shape[-1]} numbers, but the texts of {words.shape[-1]}\n"
             "    load both towers of one CLIP"
         )
+    _judge(embedding, getattr(loaded, "pictures", ""), ctx)
     cosines = torch.nn.functional.normalize(pictures, dim=-1) @ torch.nn.functional.normalize(words, dim=-1).T
     shares = (loaded.scale * cosines).softmax(-1)
     best = cosines.argsort(dim=-1, descending=True, stable=True)
@@ -119,6 +121,20 @@ def compare(
         for text in best[picture].tolist()
     ]
     return Table("How well texts fit", ("picture", "text", "similarity", "share"), tuple(rows))
+
+
+def _judge(embedding: ImageEmbedding, space: str, ctx: Context) -> None:
+    """Refuses pictures of another CLIP than that of the texts, whose vectors may be as long and mean something else."""
+    if not space or not embedding.space:
+        ctx.say(
+            "nobody can tell whether the texts and the pictures were encoded by one CLIP, as a tower comes without the "
+            "other; if not, the figures mean nothing"
+        )
+    elif space != embedding.space:
+        raise ValueError(
+            "the pictures were encoded by another CLIP than the texts, so that their vectors cannot be compared\n"
+            "    load both towers from one file or folder (text.load_clip, text.load_vision)"
+        )
 
 
 VISION_NODES = (load_vision, encode_image, compare)

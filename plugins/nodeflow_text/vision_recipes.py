@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
 from nodeflow_nn.placing import WithoutMemory
-from nodeflow_nn.published import Shape, Sources, outlined
+from nodeflow_nn.published import Shape, Sources, outlined, telling
+from nodeflow_nn.said import json_object, spelled
 from torch import Tensor, nn
 
 from nodeflow import (
@@ -30,7 +31,7 @@ from nodeflow_text.clip import Activation, ClipVisionTower
 from nodeflow_text.clip_pictures import DEVIATION, MEAN, prepared
 from nodeflow_text.clip_resnet import ClipResNetTower
 from nodeflow_text.outlines import vision_shapes
-from nodeflow_text.published_recipes import DTYPES, Precision, judged, no_tower, read
+from nodeflow_text.published_recipes import DTYPES, Precision, judged, no_tower, read, shared_space
 
 PART = "image_encoder"
 SETTINGS = ("preprocessor_config.json", "processor_config.json", "open_clip_config.json")
@@ -39,16 +40,16 @@ Colours = tuple[float, float, float]
 
 
 class LoadedVision:
-    """A tower as nodes call it."""
+    """A tower as nodes call it. space: see `ImageEmbedding`."""
 
-    def __init__(self, module: Any, mean: Colours, deviation: Colours) -> None:
-        self.module, self.mean, self.deviation = module, mean, deviation
+    def __init__(self, module: Any, mean: Colours, deviation: Colours, space: str = "") -> None:
+        self.module, self.mean, self.deviation, self.space = module, mean, deviation, space
 
     def __call__(self, pixels: Tensor) -> ImageEmbedding:
         """Pictures [B, 3, H, W] in 0..1, of any size -> vectors of the space of texts, as the tower gives them."""
         given = prepared(pixels.float(), self.module.config.side, self.mean, self.deviation)
         found = self.module(given.to(next(self.module.parameters()).dtype))
-        return ImageEmbedding((found.pooled if found.projected is None else found.projected).float())
+        return ImageEmbedding((found.pooled if found.projected is None else found.projected).float(), self.space)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class ClipVisionModel(ImageEncoder, CheckpointModel):
         checkpoint = self.checkpoint()
         make, _, sources, _ = _tower(checkpoint, self.activation)
         module = read(checkpoint, make, sources, device, DTYPES[self.precision])
-        return LoadedVision(module, self.mean, self.deviation)
+        return LoadedVision(module, self.mean, self.deviation, shared_space(checkpoint, self.digest))
 
     def lay_out(self) -> LoadedVision:
         """The same without weights."""
@@ -107,18 +108,28 @@ def said_of_pictures(path: Path) -> tuple[Path, ...]:
 def _colours(files: list[Path]) -> tuple[Colours, Colours]:
     """Mean and deviation that the first file with any says; those of nearly all models if none does."""
     for file in files:
-        try:
-            said = json.loads(file.read_bytes()[:65536])
-            said = said.get("preprocess_cfg", said.get("image_processor", said))
-            found = [said.get(f"image_{name}", said.get(name)) for name in ("mean", "std")]
-            if found != [None, None]:
-                mean, deviation = ((float(r), float(g), float(b)) for r, g, b in found)
-                if min(deviation) > 0:
-                    return mean, deviation
-                raise ValueError(f"a standard deviation is {min(deviation)}")
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ModelError(f"{file} does not say how colours are normalised: {error}\n    fetch it again") from error
+        whole = json_object(file, ModelError)
+        said = whole.get("preprocess_cfg", whole.get("image_processor", whole))
+        found = (
+            [said.get(f"image_{name}", said.get(name)) for name in ("mean", "std")] if isinstance(said, dict) else []
+        )
+        if found != [None, None]:
+            mean, deviation = (_three(value) for value in found or (None, None))
+            if mean and deviation and min(deviation) > 0:
+                return mean, deviation
+            told = spelled(dict(zip(("mean", "std"), found, strict=False)) if found else said)
+            raise ModelError(
+                f"{file} says of how colours are normalised {told}, but expected three numbers each, above 0 those "
+                "of std\n    fetch it again"
+            )
     return MEAN, DEVIATION
+
+
+def _three(value: Any) -> Colours | None:
+    if not isinstance(value, list) or not all(type(number) in (int, float) for number in value) or len(value) != 3:
+        return None
+    red, green, blue = (float(number) for number in value)
+    return (red, green, blue) if all(map(isfinite, (red, green, blue))) else None
 
 
 def _tower(
@@ -129,7 +140,7 @@ def _tower(
     told = dict(checkpoint.config) | ({"hidden_act": activation, "vision_config": None} if activation else {})
     try:
         if found:
-            config = clip_names.vision_config(found[0], checkpoint.shapes, told)
+            config = clip_names.vision_config(found[0], telling(checkpoint.shapes), told)
             shapes = partial(vision_shapes, config)
             return partial(ClipVisionTower, config), shapes, found[0].sources(config.depth), found[0].owns
         if resnet is not None:

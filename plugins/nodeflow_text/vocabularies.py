@@ -1,7 +1,6 @@
 """Published vocabularies: the files that come with CLIP and T5, as tokenizers."""
 
 import gzip
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nodeflow_nn.checkpoints import Failure
+from nodeflow_nn.said import json_object
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 BEGIN: Final = "<|startoftext|>"
@@ -68,7 +68,9 @@ def clip_vocabulary(folder: Path, *, pad: int | None = None, failure: Failure = 
         except failure:
             raise
         except Exception as error:  # the bindings raise this very class
-            raise failure(f"{folder}: no vocabulary can be made of {' and '.join(found)}: {error}") from error
+            raise failure(
+                f"{folder}: no vocabulary can be made of {' and '.join(found)}: {_told(error)}\n    fetch it again"
+            ) from error
     begin, end = tokenizer.token_to_id(BEGIN), tokenizer.token_to_id(END)
     if begin is None or end is None:
         raise failure(f"{folder}: its vocabulary has no {BEGIN} and {END}\n    name the folder of a CLIP tokenizer")
@@ -124,6 +126,10 @@ def installed_clip() -> Path | None:
     return None
 
 
+def _told(error: Exception) -> str:
+    return f"byte {error.start:,} is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
 def _absent(folder: Path, kind: str, kinds: tuple[tuple[str, ...], ...]) -> str:
     wanted = ", or ".join(" with ".join(names) for names in kinds)
     there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
@@ -147,7 +153,7 @@ def _vocabulary(tokenizer: Tokenizer, begin: int | None, end: int, pad: int) -> 
 
 
 def _opened(path: Path, failure: Failure) -> Tokenizer:
-    _json(path, failure)  # says what is wrong with it, and in which file
+    json_object(path, failure, most=LARGEST)  # says what is wrong with it, and in which file
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the bindings raise this very class
@@ -173,7 +179,7 @@ def _clip(numbers: Mapping[str, int], merges: list[tuple[str, str]]) -> Tokenize
 
 
 def _merges(folder: Path, failure: Failure) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    numbers = _json(folder / "vocab.json", failure)
+    numbers = json_object(folder / "vocab.json", failure, most=LARGEST)
     if not all(isinstance(number, int) and number >= 0 for number in numbers.values()):
         raise failure(f"{folder / 'vocab.json'} expected whole numbers by piece\n    fetch it again")
     path = folder / "merges.txt"
@@ -206,21 +212,10 @@ def _pairs(lines: list[str]) -> list[tuple[str, str]]:
     return [(pair[0], pair[1]) for pair in pairs]
 
 
-def _json(path: Path, failure: Failure) -> dict[str, Any]:
-    try:
-        text = path.read_bytes() if path.stat().st_size <= LARGEST else b"too long"
-        found = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        raise failure(f"{path} cannot be read as JSON: {error}\n    fetch it again") from error
-    if not isinstance(found, dict):
-        raise failure(f"{path} is no JSON object\n    fetch it again")
-    return found
-
-
 def _padding(folder: Path, failure: Failure) -> str | None:
     for name in SETTINGS:
         if (folder / name).is_file():
-            said: Any = _json(folder / name, failure).get("pad_token")
+            said: Any = json_object(folder / name, failure).get("pad_token")
             text = said.get("content") if isinstance(said, dict) else said
             if isinstance(text, str):
                 return text

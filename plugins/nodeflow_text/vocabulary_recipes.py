@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
-from nodeflow import QUIET, Context, ModelError, file_identity, find_weights
+from nodeflow import QUIET, Context, ModelError, file_identity, find_folder
 from nodeflow_text.vocabularies import (
     CLIP_FILES,
     SETTINGS,
@@ -38,13 +38,13 @@ class VocabularyFiles:
     def named(
         cls, kind: Kind, name: str, beside: Path, pad: int | None = None, ctx: Context = QUIET
     ) -> VocabularyFiles:
-        """The vocabulary in the folder of that name, or if that is empty the nearest to a checkpoint.
+        """The vocabulary in the folder of that name, or of a whole model; if it is empty, the nearest to a checkpoint.
 
         Raises:
             ModelError: there is none.
             PermissionError: `ctx` may not read it.
         """
-        folder = _named(kind, name, ctx) if name else _nearest(kind, beside)
+        folder = find_folder(name, KINDS[kind], _twin(beside), ctx) if name else _nearest(kind, beside)
         kinds = present(folder, KINDS[kind])
         files = [folder / file for file in (*kinds, *SETTINGS) if (folder / file).is_file()]
         if folder != installed_clip():
@@ -76,22 +76,15 @@ def _content(file: Path) -> str:
     return file_identity(file)
 
 
-def _named(kind: Kind, name: str, ctx: Context) -> Path:
-    failed: ModelError | None = None
-    for files in KINDS[kind]:
-        try:
-            return find_weights(f"{name}/{files[0]}", ctx).parent
-        except ModelError as error:
-            failed = failed or error
-    wanted = ", or ".join(" with ".join(files) for files in KINDS[kind])
-    raise ModelError(f'no folder "{name}" with a vocabulary, which is {wanted}:\n    {failed}') from failed
+def _twin(path: Path) -> str:
+    """The folder of a whole model that has the vocabulary of a text encoder: `tokenizer_2` for `text_encoder_2`."""
+    return path.name.replace("text_encoder", "tokenizer") if "text_encoder" in path.name else "tokenizer"
 
 
 def _nearest(kind: Kind, path: Path) -> Path:
     """In the folder, or beside the file; in `tokenizer` for `text_encoder` and so on; or in a package."""
     home = path if path.is_dir() else path.parent
-    twin = path.name.replace("text_encoder", "tokenizer") if path.is_dir() else "tokenizer"
-    places = [home, path.parent / twin, home / "tokenizer"]
+    places = [home, path.parent / _twin(path), home / "tokenizer"]
     for place in places:
         if present(place, KINDS[kind]):
             return place

@@ -1,10 +1,13 @@
 """However a call ends, a program learns it from the last line of JSON, and a person from standard error."""
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,9 @@ from typing import Any
 import pytest
 
 import nodeflow.cli.output as output
+from nodeflow.errors import Problem
 
+ROOT = Path(__file__).parents[2]
 Call = Callable[..., Any]
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -85,6 +90,62 @@ def test_a_fault_of_nodeflow_itself_ends_in_a_line_as_well(nodeflow: Call, monke
 
     assert (1, "broken", 1) == (said.code, last(said)["event"], last(said)["exit"])
     assert "LookupError: what is this" in last(said)["problems"][0]["message"]
+
+
+def test_an_interrupt_ends_in_a_line_whichever_verb_is_at_work(
+    nodeflow: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    def press(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nodeflow.cli.looking.open_catalog", press)
+    said = nodeflow("plugins", "--json")
+
+    assert (130, "broken", 130) == (said.code, last(said)["event"], last(said)["exit"])
+    assert ["interrupted"] == [problem["message"] for problem in last(said)["problems"]]
+    assert (130, "", "") == nodeflow("plugins")
+
+
+PRESSED = """
+import sys
+
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Pressed())
+sys.argv = ["nodeflow", "plugins", *{more!r}]
+from nodeflow.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["typer", "nodeflow.catalog", "nodeflow.cli.running"])
+def test_an_interrupt_while_the_command_line_is_imported_leaves_no_trace(name: str) -> None:
+    def pressed(*more: str) -> tuple[int, str, str]:
+        code = PRESSED.format(name=name, more=more)
+        ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+        return ran.returncode, ran.stdout, ran.stderr
+
+    assert (130, "", "") == pressed()
+    end, out, err = pressed("--json")
+    assert (130, "") == (end, err)
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        output.say_end(130, [Problem("interrupted")])
+    assert stream.getvalue() == out
+
+
+def test_the_program_begins_with_next_to_nothing() -> None:
+    """What is imported before Ctrl+C is listened to is answered by Python, with a trace."""
+    code = "import nodeflow.__main__, sys; print(*sys.modules)"
+    command = [sys.executable, "-P", "-S", "-c", f"import sys; sys.path.append({str(ROOT)!r}); {code}"]
+    known = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert {"nodeflow", "nodeflow.__main__"} == {name for name in known if name.startswith("nodeflow")}
+    assert set() == known & {"typing", "re", "enum", "pathlib", "json", "dataclasses", "typer"}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "nodeflow.__main__:main" == declared["project"]["scripts"]["nodeflow"]
 
 
 def test_a_worker_that_dies_ends_in_failed_and_ended(nodeflow: Call, tmp_path: Path) -> None:

@@ -172,3 +172,11 @@ def test_importing_needs_no_torch(start: Callable[..., Any], workflow: Path) -> 
     assert json.loads(out)["made"]
     assert "nodeflow_comfyui" in err
     assert not any(line.rpartition("|")[2].strip() == "torch" for line in err.splitlines())
+
+
+def test_nodes_that_were_left_are_not_told_once_more(nodeflow: Call) -> None:
+    """A check tells a thousand problems, and how many more there are: all of them of nodes that were left."""
+    steps = {str(number): {"class_type": "Unknown", "inputs": {}} for number in range(1_500)}
+    Path("large.json").write_text(json.dumps(steps), "utf-8")
+    said = nodeflow("import", "large.json", "--out", "large.graph.json", "--json")
+    assert (1, 1_500, []) == (said.code, len(said.json["left"]), said.json["problems"])

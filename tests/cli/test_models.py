@@ -106,6 +106,24 @@ def test_what_is_there_and_what_is_wrong_with_it(nodeflow: Call, models: Path) -
     )
 
 
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ('{"architectures": 5}', "unknown (w, ...)"),
+        ('{"architectures": {"0": "a"}}', "unknown (w, ...)"),
+        ('{"architectures": ["Net"]}', "unknown (Net)"),
+        ('{"architectures": [["Net"]]}', 'unknown (["Net"])'),
+        ('{"_class_name": {"a": 1}}', 'unknown ({"a": 1})'),
+    ],
+)
+def test_a_garbled_config_is_no_end_of_the_list(nodeflow: Call, models: Path, config: str, kind: str) -> None:
+    (models / "own").mkdir()
+    (models / "own" / "config.json").write_text(config)
+    save_file({"w": torch.zeros(2)}, models / "own" / "model.safetensors")
+    said = nodeflow("models", "--json", "own")
+    assert [("own", kind)] == [(line["name"], line["kind"]) for line in said.json if line["name"] == "own"]
+
+
 def test_an_empty_list_says_where_models_belong(nodeflow: Call, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = nodeflow("models", "Nothing is called so")
     assert (0, "") == (said.code, said.out)

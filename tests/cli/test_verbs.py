@@ -240,6 +240,22 @@ def test_the_version(nodeflow: Call) -> None:
     assert (0, f"nodeflow {package.__version__}\n", "") == nodeflow("--version")
 
 
+def test_no_verb_is_told_in_half_a_sentence_where_lines_have_80_columns(
+    nodeflow: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = nodeflow("--help").out.split("Commands:")[1].strip().splitlines()
+    assert 16 <= len(listed)
+    assert [] == [line for line in listed if not line.endswith(".") or line.endswith("...")]
+
+
+@pytest.mark.parametrize("verb", ["run", "edit", "check", "nodes", "diff", "new plugin"])
+def test_help_names_arguments_without_types_of_python(nodeflow: Call, verb: str) -> None:
+    told = nodeflow(*verb.split(), "--help").out
+    assert "Arguments:" in told
+    assert "<" not in told
+
+
 def test_without_a_verb_there_is_help(nodeflow: Call) -> None:
     said = nodeflow()
 

@@ -3,11 +3,13 @@
 import io
 import json
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nodeflow_comfyui import pictures
 from nodeflow_comfyui.translation import translate
 from nodeflow_comfyui.workflow import UnreadableError
 from PIL import Image, PngImagePlugin
@@ -130,6 +132,20 @@ def test_one_of_the_two_will_do() -> None:
     assert graph(edited(steps, 1)) == graph(png(workflow=json.dumps(edited(steps, 1))))
 
 
+@pytest.mark.parametrize(
+    "damaged", ["{", '{"nodes": [{"id": 1}], "links": []}', '{"nodes": [], "links": [], "version": 9}']
+)
+def test_of_a_picture_whose_workflow_is_damaged_what_was_run_is_taken_and_that_is_said(damaged: str) -> None:
+    prompt = json.dumps(api("text_to_image"))
+    found = translate(png(workflow=damaged, prompt=prompt))
+    assert found is not None
+    assert graph(png(prompt=prompt)) == found.graph
+    assert found.source.startswith("a picture's API file, as ")
+    assert "workflow" in found.source
+    with pytest.raises(UnreadableError, match="workflow"):
+        translate(png(workflow=damaged, prompt="{"))
+
+
 @pytest.mark.parametrize("form", ["WEBP", "JPEG"])
 def test_the_exif_of_other_pictures_is_read(form: str) -> None:
     steps, file = api("text_to_image"), io.BytesIO()
@@ -152,6 +168,40 @@ def test_a_deflated_text_and_one_with_foreign_letters_are_read() -> None:
 
     for body in (chunk(b"tEXt", b"prompt\0" + text), chunk(b"iTXt", b"prompt\0\1\0\0\0" + zlib.compress(text))):
         assert "ein Kätzchen 猫" == graph(head + body + tail)["nodes"]["positive_6"]["inputs"]["prompt"]
+
+
+def packed(*texts: tuple[str, bytes]) -> bytes:
+    """A PNG with texts that are deflated."""
+    plain = png()
+    bodies = [name.encode() + b"\0\0" + zlib.compress(text, 9) for name, text in texts]
+    chunks = [struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+              for body in bodies]  # fmt: skip
+    return plain[:33] + b"".join(chunks) + plain[33:]
+
+
+def test_few_texts_of_a_picture_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten megabytes of zeros take ten thousand bytes, so a picture could hold thousands of them under many names."""
+    unpacked: list[int] = []
+    inflated = pictures._inflated
+    monkeypatch.setattr(pictures, "_inflated", lambda data: unpacked.append(len(data)) or inflated(data))
+    steps = json.dumps(api("text_to_image")).encode()
+    zeros = [(f"name{number}", bytes(100_000)) for number in range(500)]
+    assert graph(api("text_to_image")) == graph(packed(*zeros, ("prompt", steps), *zeros))
+    assert 1 == len(unpacked)
+    monkeypatch.setattr(pictures, "LARGEST", 50_000)
+    assert {} == pictures.texts(packed(*[("prompt", bytes(100_000))] * 500))
+    assert 1 + pictures.MOST_TEXTS == len(unpacked)
+
+
+def test_the_entries_of_an_exif_are_not_copied_one_by_one() -> None:
+    """65,535 entries may all name the same sixty megabytes."""
+    count, size = 65_535, 30_000_000
+    entries = b"".join(struct.pack("<HHII", 1, 2, size, 8 + 2 + 12 * count) for _ in range(count))
+    exif = b"II*\0" + struct.pack("<IH", 8, count) + entries + b"x" * size
+    data = b"WEBPEXIF" + struct.pack("<I", len(exif)) + exif
+    began = time.monotonic()
+    assert {} == pictures.texts(b"RIFF" + struct.pack("<I", len(data)) + data)
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,40 @@ def test_switched_off_nodes_stay_and_what_only_the_editor_knows_is_wired_past() 
     assert 64 == values(found, "empty_5")["width"]  # of the primitive, not of the widget
     assert {"image": "decode_8"} == found.graph["outputs"]
     assert [] == found.left
-    frames = [{"title": "Words", "box": [680, 20, 440, 460]}]
-    note = "Put the model into models."
-    assert [*frames, {"title": note, "box": [0, 300, 300, 100], "text": note}] == sorted(
-        found.graph["view"]["frames"], key=lambda frame: "text" in frame
-    )
+    assert [{"title": "Words", "box": [680, 20, 440, 460]}] == found.graph["view"]["frames"]
+    assert [{"text": "Put the model into models.", "box": [0, 300, 300, 100]}] == found.graph["view"]["notes"]
+
+
+def test_notes_keep_their_titles_and_all_their_colours() -> None:
+    data = file("switches")
+    notes = [item for item in data["nodes"] if item["type"] in ("Note", "MarkdownNote")]
+    notes[0] |= {"title": "Read me", "color": "#432"}
+    data["groups"][0]["color"] = "#A88"
+    data["nodes"][7] |= {"color": "#232", "bgcolor": "#353"}
+    assert "KSampler" == data["nodes"][7]["type"]
+    plain = {"id": 99, "type": "MarkdownNote", "title": "Markdown Note", "widgets_values": ["# One\n\ntwo"]}
+    data["nodes"].append(plain)
+    view = turned(data).graph["view"]
+    first, second = view["notes"]
+    assert ("Read me\n\nPut the model into models.", "yellow") == (first["text"], first["colour"])
+    assert {"text": "# One\n\ntwo", "box": [0, 0, 210, 100]} == second
+    assert "red" == view["frames"][0]["colour"]
+    assert {"sample_3": "green"} == {node: name for node, name in view["colours"].items() if node.startswith("sample")}
+
+
+def test_collapsed_nodes_come_in_folded() -> None:
+    data = file("switches")
+    assert "folded" not in turned(data).graph["view"]
+    kinds = {item["type"]: item for item in data["nodes"]}
+    kinds["KSampler"]["flags"] = {"collapsed": True}
+    kinds["VAEDecode"]["flags"] = {"collapsed": "yes"}
+    found = turned(data).graph
+    number = kinds["KSampler"]["id"]
+    assert {node for node in found["nodes"] if node.endswith(f"_{number}")} == found["view"]["folded"].keys() != set()
+
+
+def test_a_workflow_without_notes_has_none_in_its_view() -> None:
+    assert "notes" not in turned(file("subgraph")).graph["view"]
 
 
 def test_a_bypassed_node_that_cannot_stay_is_wired_past() -> None:

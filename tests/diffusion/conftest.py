@@ -1,6 +1,6 @@
 """A small denoiser of random weights, in a file as the shipped ones are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,9 @@ UNET = UNetConfig(channels=3, widths=(8, 16), head_width=8, context_width=8, poo
 ABOUT: dict[str, Any] = {"space": {"name": "tiny", "channels": 3, "factor": 4}}
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """Such small products take longer by several threads than by one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope="module")
+def small(one_thread: None) -> None:
+    """All products here are."""
 
 
 def random(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:

@@ -118,6 +118,16 @@ def test_the_known_region_is_estimated_as_it_is(denoiser: Denoiser, text: Text) 
     assert torch.equal(latent.samples.expand(2, -1, -1, -1)[..., known], found[..., known])
 
 
+def test_a_batch_is_painted_into_alike_on_both_sides_of_the_guidance(denoiser: Denoiser, text: Text) -> None:
+    latent, coverage = Latent(x(2, 9), denoiser.space), torch.zeros(2, 1, 16, 16)
+    coverage[0, ..., :8], coverage[1, :, 8:] = 1.0, 1.0
+    within = guide(inpaint(denoiser, latent, Mask(coverage)), text(), text(seed=1), 3.0)
+    around = inpaint(guide(denoiser, text(), text(seed=1), 3.0), latent, Mask(coverage))
+    close(QUIET.load(around)(x(), 0.4, 0.6), QUIET.load(within)(x(), 0.4, 0.6))
+    with pytest.raises(ValueError, match=r"the picture to paint into is \[2, 3, 4, 4\], but the latent \[3, 3, 4, 4\]"):
+        QUIET.load(within)(x(3), 0.4, 0.6)
+
+
 def test_recipes_can_be_kept_and_name_their_models(denoiser: Denoiser, text: Text, tmp_path: Any) -> None:
     latent = Latent(x(1), denoiser.space)
     recipe = inpaint(guide(denoiser, text(), text(), 3.0), latent, Mask(torch.ones(1, 1, 16, 16)))
@@ -147,7 +157,7 @@ def test_what_does_not_go_together_is_refused_by_a_sentence(denoiser: Denoiser, 
         ValueError, match="tiny makes pictures of 16 x 16, not of 32 x 16\n    ask for 16 x 16 and resize"
     ):
         empty(replace(denoiser, space=replace(denoiser.space, side=16)), 32, 16)
-    with pytest.raises(ValueError, match="come from different encoders"):
+    with pytest.raises(ValueError, match=r"beside the words .* of different widths: 6 and none\n    encode both"):
         guide(replace(denoiser, text_widths=None), text(), replace(text(), pooled=None))
     with pytest.raises(ValueError, match=r"stops at noise 0\.9 before it starts at 0\.5"):
         guide(denoiser, text(), text(), start=0.5, stop=0.9)

@@ -32,3 +32,9 @@ def test_an_arc_ends_where_it_should_and_keeps_its_length() -> None:
     flat = slerp(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([0.5]))
     assert [[pytest.approx(math.sqrt(0.5))] * 2] == flat.tolist()
     assert torch.equal(first.expand(2, -1, -1, -1), slerp(first, first, torch.tensor([0.2, 0.7])))
+
+
+def test_between_nothing_and_noise_lies_a_line() -> None:
+    nothing, noise = torch.zeros(1, 4, 3, 3), drawn(1, 1)
+    assert torch.equal(nothing.expand(3, -1, -1, -1), slerp(nothing, nothing, torch.linspace(0, 1, 3)))
+    torch.testing.assert_close(slerp(nothing, noise, torch.tensor([0.5])), noise / 2, rtol=1e-6, atol=0)

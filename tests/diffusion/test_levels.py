@@ -1,6 +1,7 @@
 """Noise levels against values worked out by hand, in float64."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -204,3 +205,36 @@ def test_tables_of_all_lengths_end_at_about_the_same_noise(total: int) -> None:
     for name in ("linear", "cosine"):
         ends = [float(alphas_cumprod(betas(name, steps)).sqrt()[-1]) for steps in (1000, total)]  # type: ignore[arg-type]
         assert max(ends) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "found"),
+    [
+        (Schedule("linear", "sgm_uniform"), 1000, 999),  # two of them are rounded to one level of the table
+        (Schedule("edm", "polyexponential", rho=100), 50, 12),  # the end of so steep a curve is flat
+        (Schedule("cosine", "karras", end="first"), 10, 9),
+        (Schedule("linear", "leading", end="first"), 10, 9),
+    ],
+)
+def test_no_step_leads_from_a_level_to_the_same(schedule: Schedule, steps: int, found: int) -> None:
+    levels = schedule.levels(steps)
+    pairs = from_strength(levels, 1)
+    assert (steps, found) == (len(levels) - 1, len(pairs))
+    assert (levels[0], pytest.approx(levels[-1], rel=1e-9)) == (pairs[0][0], pairs[-1][1])
+    assert all(before[1] == later[0] for before, later in pairwise(pairs))
+    assert all(less[1] * more[0] < more[1] * less[0] for more, less in pairs)
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.3, 0.5, 0.62, 0.99])
+def test_steps_that_lead_nowhere_count_for_the_strength(strength: float) -> None:
+    """As where they are taken: the first samplers of latent diffusion end by a step from the first level to itself."""
+    levels = Schedule("linear", "leading", end="first").levels(12)
+    pairs = from_strength(levels, strength)
+    assert levels[min(12 - max(1, int(12 * strength)), 10)] == pairs[0][0]
+    assert levels[-1] == pairs[-1][1]
+    assert len(pairs) == max(1, int(12 * strength) - 1)
+
+
+def test_a_way_that_ends_where_it_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 of spacing leading: the way begins where it ends\n    take end picture"):
+        Schedule("linear", "leading", end="first").levels(1)

@@ -13,6 +13,7 @@ def invert(image: Image, amount: Annotated[float, Field(ge=0, le=1), Ui("slider"
     """Turn a picture into its negative.
 
     Args:
+        image: the picture or batch.
         amount: 0 leaves the picture as it is, 1 inverts it wholly.
     """
     return Image(image.pixels + amount * (1 - 2 * image.pixels))

@@ -18,7 +18,7 @@ from nodeflow.cli import app
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-OUTPUTS = ("out/", "cat.json", "graph.json", "picture.png")
+OUTPUTS = ("out/", "ball.json", "cat.json", "graph.json", "picture.png")
 """What the commands themselves make, or stands for a reader's own."""
 
 

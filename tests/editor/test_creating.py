@@ -5,7 +5,7 @@ from nodeflow_editor.chooser import Chooser
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMenu
 
 from nodeflow.document import Wire
 from tests.editor.test_gestures import NONE, SHIFT, Hand, hand, window  # noqa: F401 # fixtures
@@ -99,6 +99,39 @@ def test_the_command_palette_does_what_it_is_told(hand: Hand) -> None:  # noqa: 
     QTest.keyClick(hand.view, Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier | SHIFT)
     typed("select all")
     assert set(hand.scene.nodes) == hand.scene.selection
+
+
+def test_the_command_palette_knows_of_what_cannot_be_done_now_and_says_so(hand: Hand, window) -> None:  # noqa: F811
+    hand.scene.select(())
+    hand.view.setFocus()
+    QTest.keyClick(hand.view, Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier | SHIFT)
+    assert "not now" not in [choice.note for choice in chooser().lines.choices]
+    chooser().line.setText("align left")
+    assert ["not now"] == [choice.note for choice in chooser().lines.choices if choice.title == "Align left"]
+    QTest.keyClick(chooser().line, Qt.Key.Key_Return)
+    assert "Align left: not now" in window.statusBar().currentMessage()
+    assert 0 == hand.model.undo.count()
+
+
+def test_the_menu_of_a_node_runs_to_it_and_edits_its_values(hand: Hand) -> None:  # noqa: F811
+    hand.click(hand.title("blur"), button=Qt.MouseButton.RightButton)
+    menu = QApplication.activePopupWidget()
+    assert isinstance(menu, QMenu)
+    offered = {action.text(): action.isEnabled() for action in menu.actions()}
+    assert offered["Run to the chosen node"]
+    assert offered["Edit values"]
+    assert {"blur"} == hand.scene.selection
+    menu.close()
+
+
+def test_a_list_that_is_long_has_one_scroll_bar(hand: Hand) -> None:  # noqa: F811
+    hand.view.setFocus()
+    QTest.keyClick(hand.view, Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier | SHIFT)
+    opened = chooser()
+    QGuiApplication.processEvents()
+    assert opened.view.verticalScrollBar().isVisible()
+    assert not opened.view.horizontalScrollBar().isVisible()
+    opened.close()
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "𝕏 ̈\u200b", "((((", "%s%n"])

@@ -6,10 +6,13 @@ import zlib
 from pathlib import Path
 
 import pytest
+from nodeflow_editor.bringing import spaced
+from nodeflow_editor.canvas.metrics import measured
 from nodeflow_editor.files import Files
+from nodeflow_editor.graph_model import GraphModel
 from nodeflow_editor.settings import Settings
 from nodeflow_editor.window import Window
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QLibraryInfo, QMimeData, QPointF, Qt, QUrl, QVersionNumber
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
@@ -58,10 +61,11 @@ def png(path: Path, text: bytes = b"") -> Path:
 def drop(target: QWidget, data: QMimeData, place: QPointF | None = None) -> bool:
     """Drags something over a widget and lets it go, as the window system would. Whether it was taken."""
     spot = place if place is not None else QPointF(target.rect().center())
+    over = spot if QLibraryInfo.version() >= QVersionNumber(6, 12) else spot.toPoint()
     action, buttons = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
     for event in (
-        QDragEnterEvent(spot.toPoint(), action, data, buttons, NONE),
-        QDragMoveEvent(spot.toPoint(), action, data, buttons, NONE),
+        QDragEnterEvent(over, action, data, buttons, NONE),
+        QDragMoveEvent(over, action, data, buttons, NONE),
         QDropEvent(spot, action, data, buttons, NONE),
     ):
         QApplication.sendEvent(target, event)
@@ -173,7 +177,7 @@ def test_another_programs_workflow_is_imported_when_asked(window, qtbot, tmp_pat
         png(path, b"prompt\0" + json.dumps(WORKFLOW).encode())
     before = path.read_bytes()
     Files.of(window).open(path)
-    bar = window.notices.named("open")
+    bar = window.notices.named("import")
     assert "another program's workflow" in bar.text
     assert 0 == window.tabs.count()
     QTest.mouseClick(bar.findChild(QPushButton, "Import it"), Qt.MouseButton.LeftButton)
@@ -186,11 +190,47 @@ def test_another_programs_workflow_is_imported_when_asked(window, qtbot, tmp_pat
     assert before == path.read_bytes()
 
 
+def test_of_several_workflows_all_are_imported_by_one_answer(window, qtbot, tmp_path) -> None:
+    paths = [tmp_path / f"flow{number}.json" for number in range(3)]
+    for path in paths:
+        path.write_text(json.dumps(WORKFLOW), "utf-8")
+    Files.of(window).open_all(paths)
+    assert ("import",) == window.notices.names()
+    bar = window.notices.named("import")
+    assert all(path.name in bar.text for path in paths)
+    QTest.keyClick(bar.buttons[0], Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: 3 == window.tabs.count(), timeout=120_000)
+    assert {"flow0", "flow1", "flow2"} == {page.name for page in window.pages()}
+    assert "import" not in window.statusBar().currentMessage()
+
+
+def test_an_imported_graph_takes_the_empty_ones_place_and_no_node_lies_on_another(window, qtbot, tmp_path) -> None:
+    path = tmp_path / "flow.json"
+    path.write_text(json.dumps(WORKFLOW), "utf-8")
+    Files.of(window).new()
+    Files.of(window).open(path)
+    QTest.keyClick(window.notices.named("import").buttons[0], Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: window.page.name == "flow", timeout=60_000)
+    assert 1 == window.tabs.count()
+    nodes = {f"n{at}": NodeEntry("t.load") for at in range(4)}
+    view = {"nodes": {"n0": [0, 0], "n1": [10, 20], "n2": [0, 30], "n3": [900, 10]}}
+    inner = Document(nodes=nodes, view=view)
+    made = spaced(Document(nodes=nodes, view=view, graphs={"g": inner}), CATALOG)
+    for graph in (made, made.graphs["g"]):
+        model = GraphModel(graph, CATALOG)
+        high = measured(model.face("n0"), nodes["n0"]).height
+        places = graph.view["nodes"]
+        assert ([0, 0], [900, 10]) == (places["n0"], places["n3"])
+        assert places["n1"][1] >= high
+        assert places["n2"][1] >= places["n1"][1] + high
+    assert made == spaced(made, CATALOG)
+
+
 def test_a_workflow_that_cannot_be_imported_is_told_and_nothing_opens(window, qtbot, tmp_path) -> None:
     path = tmp_path / "flow.json"
     path.write_text('{"3": {"class_type": "A", "inputs": ', "utf-8")
     Files.of(window).open(path)
-    QTest.keyClick(window.notices.named("open").buttons[0], Qt.Key.Key_I)
+    QTest.keyClick(window.notices.named("import").buttons[0], Qt.Key.Key_I)
     qtbot.waitUntil(lambda: "not imported" in getattr(window.notices.named("open"), "text", ""), timeout=60_000)
     assert 0 == window.tabs.count()
 
@@ -199,7 +239,7 @@ def test_a_picture_with_another_programs_workflow_is_imported_or_loaded_as_wante
     page = Files.of(window).new(Document(nodes={"x": NodeEntry("t.load")}))
     picture = png(tmp_path / "flow.png", b"prompt\0" + json.dumps(WORKFLOW).encode())
     assert drop(page.view.viewport(), files(picture))
-    bar = window.notices.named("open")
+    bar = window.notices.named("import")
     assert ["Import it", "Load the picture", "Cancel"] == [button.objectName() for button in bar.buttons]
     QTest.keyClick(bar.buttons[0], Qt.Key.Key_L)
     assert str(picture) == page.model.graph.nodes["load"].inputs["path"]

@@ -215,7 +215,7 @@ class Plan:
 
 def build(person: Person) -> None:
     """Nodes by typing, wires and values by the mouse and the keys."""
-    person.click((700, 800))
+    person.click((120, 1000))  # beside what an empty graph shows
     person.key("Home")
     for text, place in NODES.values():
         person.point(place)
@@ -238,12 +238,11 @@ def build(person: Person) -> None:
         person.drag(person.spot(plan.output(source)), person.spot(plan.input(target)))
         node, _, port = target.partition(".")
         found = person.saved(lambda document, n=node, p=port: p in document.nodes[n].inputs, f"the wire to {target}")
-    for name, text, end in (("encode.prompt", PROMPT, "ctrl+Return"), ("sample.seed", "7", "Return"),
-                            ("sample.steps", "8", "Return")):  # fmt: skip
+    for name, text in (("encode.prompt", PROMPT), ("sample.seed", "7"), ("sample.steps", "8")):
         person.click(person.spot(Plan(found).value(name)))
         person.key("ctrl+a")
         person.type(text)
-        person.key(end)
+        person.click(person.spot((700, 700)))
         time.sleep(0.1)
     person.click(person.spot(Plan(found).output("decode")), button=3)
     person.key("Down", "Return")

@@ -1,11 +1,13 @@
-"""The form with odd schemas, texts of a million characters, hundreds of inputs."""
+"""The form with odd schemas, texts of a million characters, hundreds of inputs, sliders pulled again and again."""
 
 import time
 
 from nodeflow_editor.form.schema import fields
 from nodeflow_editor.settings import Settings
 from nodeflow_editor.window import Window
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QSlider
 
 from nodeflow.catalog import Catalog
 from nodeflow.document import Document, NodeEntry
@@ -26,6 +28,22 @@ def test_fields_of_odd_schemas() -> None:
     for text in ("", "[]", "{", '{"properties": 3}'):
         assert () == fields(PortType("form", "m:F", schema=text))
     assert ["rank", "name"] == [port.name for port in fields(FORM)]
+
+
+def test_two_pulls_at_a_slider_are_two_steps_even_if_other_nodes_were_shown_between(hand: FormHand) -> None:  # noqa: F811
+    for share in (0.6, 0.9):
+        bar = hand.editor("amount").findChild(QSlider)
+        start, end = (QPoint(round(bar.width() * part), bar.height() // 2) for part in (0.5, share))
+        QTest.mousePress(bar, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
+        QTest.mouseMove(bar, end)
+        QTest.mouseRelease(bar, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
+        hand.settle()
+        hand.choose("source")
+        hand.choose("all")
+    first = hand.model.undo.count()
+    hand.model.undo.undo()
+    assert first >= 2
+    assert "amount" in hand.inputs("all"), "the first pull stands"
 
 
 def test_a_prompt_of_a_million_characters(hand: FormHand) -> None:  # noqa: F811

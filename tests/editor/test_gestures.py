@@ -362,3 +362,14 @@ def test_a_frame_gets_its_title_at_once(hand: Hand) -> None:
     QTest.keyClicks(field(hand), "Sources")
     QTest.keyClick(field(hand), Qt.Key.Key_Return)
     assert "Sources" == hand.model.graph.view["frames"][0]["title"]
+
+
+def test_what_was_undone_can_be_done_again_by_key_at_once(hand: Hand) -> None:
+    for _ in range(2):
+        hand.drag(hand.title("mask"), (hand.title("mask")[0] + 80, hand.title("mask")[1]))
+    undo, redo = (Qt.Key.Key_Z, CONTROL), (Qt.Key.Key_Z, CONTROL | SHIFT)
+    places = []
+    for key in (undo, redo, undo, undo, redo, redo):
+        QTest.keyClick(hand.view.viewport(), *key)
+        places.append(hand.scene.nodes["mask"].x())
+    assert [80, 160, 80, 0, 80, 160] == places

@@ -276,3 +276,15 @@ def test_the_canvas_shows_by_a_ring_that_keys_go_to_it_but_not_after_a_click(han
     assert hand.view.property("ring")
     window.tabs.tabBar().setFocus()
     assert not hand.view.property("ring")
+
+
+def test_keys_that_act_on_the_graph_do_not_ring_the_canvas_and_a_press_ends_it(hand: Hand, window: Window) -> None:  # noqa: F811
+    hand.click((500, 600))
+    for key in (Qt.Key.Key_Control, Qt.Key.Key_Delete, Qt.Key.Key_F):
+        QTest.keyClick(hand.view, key)
+    assert not hand.view.property("ring")
+    window.actions_table.made["go.next"].trigger()
+    window.actions_table.made["go.canvas"].trigger()
+    assert hand.view.property("ring")
+    hand.click((500, 600))
+    assert not hand.view.property("ring")

@@ -1,7 +1,11 @@
 """Files that are larger than any that people make, and such as only other machines can run."""
 
+import time
+
 import pytest
+from nodeflow_editor.canvas.layout import layered
 from nodeflow_editor.files import Files
+from nodeflow_editor.pieces import copied, pasted
 from nodeflow_editor.window import Window
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
@@ -34,6 +38,15 @@ def test_a_prompt_of_a_megabyte_is_opened_shown_and_saved(window, tmp_path) -> N
     QGuiApplication.processEvents()
     press(window, Qt.Key.Key_S)
     assert 1_000_000 == len(text_of(file))
+
+
+@pytest.mark.slow
+def test_fifty_thousand_nodes_are_laid_out_and_pasted_in_seconds() -> None:
+    nodes = {f"n{i}": NodeEntry("t.make", 1, {"text": Wire(f"n{i - 1}")} if i % 50 else {}) for i in range(50_000)}
+    graph, began = Document(nodes=nodes), time.process_time()
+    assert 50_000 == len(layered(graph, nodes, dict.fromkeys(nodes, (232.0, 200.0))))
+    assert 50_000 == len(pasted(graph, copied(graph, nodes.keys()), keep=True).nodes)
+    assert time.process_time() - began < 60  # some 10 s; minutes where something looks at all nodes for each
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 from struct import pack
 
 import pytest
+from nodeflow_editor.run.thumbnails import thumbnail
 from nodeflow_editor.viewer.bands import PngBands, bands_of
 from nodeflow_editor.viewer.panel import Viewer
 from PySide6.QtCore import QPointF, QRect
@@ -83,6 +84,18 @@ def test_a_picture_of_16k_opens_with_the_window_alive_and_memory_bounded(viewer,
     assert (red, green) == (grabbed(viewer, 300, row).red(), grabbed(viewer, 300, row).green())
     assert source.bytes < 400 * 2**20
     assert source.whole() is None
+
+
+def test_a_picture_too_large_for_qt_to_read_whole_has_a_small_one_in_the_history(tmp_path: Path) -> None:
+    striped(tmp_path / "large.png", 96, 900_000)  # 346 MB as Qt holds it, and it takes 256
+    data = thumbnail(tmp_path / "large.png", 256)
+    assert data is not None
+    small = QImage.fromData(data)
+    assert (1, 256) == (small.width(), small.height())
+    expected = [(y + 0.5) * 900_000 / 256 / 256 for y in range(16)]
+    assert expected == pytest.approx([small.pixelColor(0, y).green() for y in range(16)], abs=10)
+    (tmp_path / "large.png").write_bytes((tmp_path / "large.png").read_bytes()[:100_000])
+    assert thumbnail(tmp_path / "large.png", 256) is None
 
 
 def test_a_large_png_of_another_form_says_that_it_is_read_whole_only(viewer: Viewer, tmp_path: Path, qtbot) -> None:  # noqa: F811 # a fixture

@@ -14,7 +14,7 @@ from nodeflow.types import PortType
 Triple = tuple[float, float, float]
 Matrix = tuple[Triple, Triple, Triple]
 PALETTES = pytest.mark.parametrize("palette", [DARK, LIGHT], ids=lambda palette: palette.name)
-GROUNDS = ("canvas", "panel", "raised", "field", "node", "header", "frame", "absent")
+GROUNDS = ("canvas", "panel", "raised", "field", "node", "frame", "absent")
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear sRGB
 VISION: dict[str, Matrix] = {

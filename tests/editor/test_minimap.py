@@ -63,6 +63,7 @@ def test_it_follows_changes_but_not_more_often_than_five_times_a_second(hand: Ha
         hand.model.do(MoveNodes({"mask": [step * 40, 900]}), "Move")
         hand.view.pan(3, 2)
         QGuiApplication.processEvents()
+    qtbot.waitUntil(lambda: chart.drawn > before)
     qtbot.wait(2 * OFTEN)
     assert 1 <= chart.drawn - before <= (perf_counter() - began) * 1_000 / OFTEN
     spot = chart.spot(hand.scene.nodes["mask"].frame().center()).toPoint()

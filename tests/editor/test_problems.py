@@ -168,6 +168,8 @@ def test_a_failure_gives_its_cure_apart():
     assert ("it ended", "use less", "a · x", "it ended — use less") == (
         fault.message, fault.cure, fault.place, fault.sentence
     )  # fmt: skip
+    places = of_failure("no model; looked in\n    /a b\n    /c\n    put it there", None, None, "")
+    assert "no model; looked in — /a b; /c; put it there" == places.sentence
 
 
 def test_counts_name_what_there_is():

@@ -7,10 +7,11 @@ from nodeflow_editor.arranging import aligned, spread
 from nodeflow_editor.canvas.scene import GraphScene
 from nodeflow_editor.creating import added, kinds
 from nodeflow_editor.graph_model import GraphModel
-from nodeflow_editor.marks import dots, dotted, framed, frames, reframed
+from nodeflow_editor.marks import carried, dots, dotted, framed, frames, reframed
 from nodeflow_editor.pieces import copied, pasted
 from nodeflow_editor.theme import DARK
-from nodeflow_editor.wiring import End, cut, fits, joined
+from nodeflow_editor.wire_view import SECTIONS, as_portals, section
+from nodeflow_editor.wiring import End, bridged, cut, fits, joined
 
 from nodeflow.delta import ABSENT
 from nodeflow.document import Document, parse, write
@@ -21,7 +22,7 @@ from tests.editor.test_gestures import CATALOG
 PLACES = st.integers(-2000, 2000).map(float)
 WORDS = (
     "add", "add", "add", "wire", "wire", "wire", "cut", "dot", "move", "remove", "rename", "mute", "value", "paste",
-    "frame", "unframe", "align", "spread", "undo", "redo",
+    "frame", "unframe", "align", "spread", "portal", "dissolve", "carry", "undo", "redo",
 )  # fmt: skip
 STEPS = st.lists(
     st.tuples(
@@ -63,6 +64,13 @@ def edit_of(model: GraphModel, scene: GraphScene, step: str, number: int, x: flo
         case "dot":
             link = picked(links, number)
             return dotted(graph, link.key, [*dots(graph, link.key), (x, y)]) if link else None
+        case "portal":
+            return as_portals(graph, [picked(links, number).key], on=number % 3 > 0) if links else None
+        case "dissolve":
+            return bridged(graph, model.face, {node: None, other: None})
+        case "carry":
+            places = {name: [boxes[name][0] + x, boxes[name][1] + y] for name in {node, other}}
+            return Group((MoveNodes(places), *carried(graph, places, x, y)))
         case "move":
             return MoveNodes({node: [x, y]})
         case "remove":
@@ -100,6 +108,13 @@ def shows(scene: GraphScene, model: GraphModel) -> None:
         link: item.curves for link, item in scene.wires.items()
     }
     assert [item.marked for item in fresh.frames] == [item.marked for item in scene.frames]
+    assert {port: (item.links, item.box) for port, item in fresh.outlets.items.items()} == {
+        port: (item.links, item.box) for port, item in scene.outlets.items.items()
+    }
+    wires = {link.key for link in model.links()}
+    assert wires >= {key for name in SECTIONS for key in section(model.graph, name)}, "no dots without a wire"
+    ends = {wire.node for entry in model.graph.nodes.values() for _, wire in entry.wires()}
+    assert ends <= model.graph.nodes.keys(), "no wires from nodes that are gone"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

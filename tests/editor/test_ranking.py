@@ -50,3 +50,11 @@ def test_what_does_not_fit_is_left_out() -> None:
 
 def test_nothing_typed_offers_what_was_used_most() -> None:
     assert ["text.encode", "diffusion.sample"] == keys("", {"text.encode": 5, "diffusion.sample": 2})[:2]
+
+
+def test_what_others_use_comes_first_where_nothing_else_decides() -> None:
+    common = {NODES[3].key: 7, NODES[1].key: 2}
+    found = [item.key for item in ranked("", NODES, {}, common=common)]
+    assert [NODES[3].key, NODES[1].key] == found[:2]
+    own = [item.key for item in ranked("", NODES, {NODES[0].key: 1}, common=common)]
+    assert [NODES[0].key, NODES[3].key, NODES[1].key] == own[:3]

@@ -3,6 +3,8 @@
 import pytest
 from nodeflow_editor import focus
 from nodeflow_editor.settings import Settings
+from nodeflow_editor.style import dress
+from nodeflow_editor.theme import DARK
 from nodeflow_editor.window import Window
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAccessible, QGuiApplication
@@ -109,6 +111,7 @@ def test_every_action_is_found_in_the_menus_or_has_a_key_and_says_what_it_is(win
 
 def test_docks_that_share_a_place_have_no_second_title_and_get_theirs_back_alone(window: Window) -> None:
     one, other = window.docks["form"], window.docks["graph"]
+    window.docks["history"].hide()
     assert other in window.tabifiedDockWidgets(one)
     assert one.titleBarWidget() is not None
     one.setFloating(True)
@@ -121,14 +124,26 @@ def test_docks_that_share_a_place_have_no_second_title_and_get_theirs_back_alone
 
 
 def test_nodes_that_wait_for_their_picture_get_it_frame_by_frame(window: Window, monkeypatch) -> None:
-    from nodeflow_editor.canvas import scene
+    from nodeflow_editor.canvas import pace
 
     nodes = {f"n{at}": NodeEntry("t.blur") for at in range(30)}
     places = {f"n{at}": [at % 6 * 300, at // 6 * 120] for at in range(30)}
     page = window.open_document(Document(nodes=nodes, view={"nodes": places}))
-    monkeypatch.setattr(scene, "HURRY", 1e-4)  # one picture a frame
+    monkeypatch.setattr(pace, "HURRY", 1e-4)  # one picture a frame
     page.view.zoom(0.6)
     page.view.centerOn(page.scene.bounds().center())
     for _ in range(200):
         QGuiApplication.processEvents()
     assert [] == [node for node in nodes if page.scene.shots.get(node, 0.6) is None]
+
+
+@pytest.mark.parametrize("name", ["problems", "queue", "output", "compare", "plugins"])
+def test_a_window_of_800_by_500_is_never_made_larger_by_a_dock_below(window: Window, qtbot, name: str) -> None:
+    dress(QApplication.instance(), DARK)  # as it is used: the style has widths of its own
+    window.resize(800, 500)
+    window.docks[name].show()
+    window.docks[name].raise_()
+    qtbot.wait(50)
+    assert (800, 500) == (window.width(), window.height())
+    least = window.minimumSizeHint()
+    assert (least.width() <= 800, least.height() <= 500) == (True, True), least

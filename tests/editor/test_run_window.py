@@ -14,7 +14,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from nodeflow.document import NodeEntry
-from nodeflow.edits import AddNode, MoveNodes, RemoveNode, SetInput
+from nodeflow.edits import AddNode, MoveNodes, RemoveNode, RenameNode, SetInput, SetMode
 
 CONTROL, ALT, SHIFT = (
     Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ShiftModifier,
@@ -123,6 +123,28 @@ def test_a_picture_that_the_last_run_did_not_make_anew_is_old_when_it_is_of_anot
     assert not look(window, "p").old
 
 
+def test_an_output_that_could_not_be_written_is_told_at_the_end(window, ends, qtbot, tmp_path):
+    page = window.open_document(document({"p": ("showing.paints", {"grey": 0.4})}, {"picture": "p"}))
+    press_run(window)
+    ends.wait()
+    (file,) = (tmp_path / "outputs").glob("*.png")
+    file.unlink()
+    file.mkdir()
+    press_run(window)
+    ends.wait(2)
+    assert "1 output could not be written" == window.statusBar().currentMessage()
+    assert any(f"{file.stem}: " in fault.message for fault in Problems.of_window(window).of(page))
+    assert window.docks["problems"].isVisible()
+
+
+def test_a_run_holds_no_page_that_was_closed(window, ends):
+    page = window.open_document(document({"n": ("rough.number", {"x": 8})}, {"x": "n"}))
+    press_run(window)
+    ends.wait()
+    window.close_page(page)
+    assert all(going.page is None for going in RunPart.of(window)._runs.values())
+
+
 def test_marks_survive_the_undo_of_a_removal(window, ends):
     page = window.open_document(document({"a": ("rough.number", {"x": 1})}, {"x": "a"}))
     press_run(window)
@@ -132,6 +154,40 @@ def test_marks_survive_the_undo_of_a_removal(window, ends):
     page.model.undo.undo()
     page.model.undo.undo()
     assert Run.DONE is look(window, "a").run
+
+
+def test_marks_faults_and_pictures_follow_a_renamed_node_and_are_not_old(window, ends, qtbot):
+    nodes = {"a": ("rough.slow", {"x": 1}), "bad": ("rough.hungry",)}
+    page = window.open_document(document(nodes, {"x": "a", "y": "bad"}))
+    press_run(window)
+    assert 1 == ends.wait()["failed"]
+    page.model.do(RenameNode("a", "first"), "Rename")
+    page.model.do(RenameNode("bad", "worse"), "Rename")
+    qtbot.wait(300)  # marks are judged anew a little after each edit
+    assert [(Run.DONE, False), (Run.FAILED, False)] == [
+        (look(window, node).run, look(window, node).old) for node in ("first", "worse")
+    ]
+    assert look(window, "worse").faults
+    assert ["worse"] == [fault.node for fault in problems(window) if fault.ran]
+    page.model.undo.undo()
+    assert Run.FAILED is look(window, "bad").run
+    assert look(window, "bad").faults
+
+
+def test_a_node_renamed_while_it_computes_has_its_marks_and_picture_under_its_new_name(window, ends, qtbot):
+    page = window.open_document(document({"d": ("showing.develops", {"steps": 41, "pause": 0.05})}, {"n": "d"}))
+    press_run(window)
+    qtbot.waitUntil(lambda: look(window, "d").run is Run.RUNNING, timeout=SOON)
+    page.model.do(RenameNode("d", "e"), "Rename")
+    assert Run.RUNNING is look(window, "e").run
+    before = look(window, "e").progress
+    qtbot.waitUntil(lambda: look(window, "e").progress != before, timeout=SOON)
+    assert 0 == ends.wait()["failed"]
+    assert (Run.DONE, False) == (look(window, "e").run, look(window, "e").old)
+    assert look(window, "e").picture is not None
+    page.model.undo.undo()
+    assert (Run.DONE, False) == (look(window, "d").run, look(window, "d").old)
+    assert look(window, "d").picture is not None
 
 
 def test_nodes_of_graphs_show_on_the_node_that_stands_for_them_and_within(window, ends):
@@ -168,7 +224,10 @@ def test_a_seed_that_is_next_counts_up_with_each_run_as_a_step_of_undo(run_windo
     page.model.do(seeds.kept(page.model.graph, [("a", "x")], "next"), "Next")
     given = []
     RunPart.of(window).runner.delivered.connect(lambda run, output, paths, value: given.append(value))
+    changes = []
+    page.model.document_changed.connect(lambda: changes.append(1))
     RunPart.of(window).submit(page, times=3)
+    assert [1] == changes  # what follows changes of the graph does so once for a hundred runs
     ends.wait(3)
     qtbot.waitUntil(lambda: len(given) == 3, timeout=SOON)
     assert [6, 7, 8] == given
@@ -307,3 +366,15 @@ def test_models_stay_warm_and_nothing_is_left_when_the_window_closes(window, end
         assert set(Path("/dev/shm").glob("*")) <= shared
     queue = tmp_path / "editor-home" / "state" / "queue"
     assert [] == list(queue.iterdir())
+
+
+def test_where_nothing_is_to_be_run_it_says_so_and_why(window, ends):
+    window.open_document(document({}))
+    press_run(window)
+    assert "nothing to run: the graph has no nodes" == window.statusBar().currentMessage()
+    page = window.open_document(document({"a": ("rough.number",), "b": ("rough.number", {"x": "$a"})}, {"x": "b"}))
+    page.model.do(SetMode("b", "muted"), "Mute")
+    press_run(window)
+    assert 'nothing to run: "b" is muted' == window.statusBar().currentMessage()
+    assert {} == ends.told
+    assert () == tuple(RunPart.of(window).runner.queue.entries())

@@ -35,7 +35,8 @@ def test_a_seeds_menu_says_what_each_run_does_with_it(hand: ValueHand) -> None: 
 def test_the_sign_of_a_seed_is_painted(hand: ValueHand) -> None:  # noqa: F811
     def shot() -> bytes:
         QGuiApplication.processEvents()
-        return hand.view.grab().toImage().constBits().tobytes()
+        image = hand.view.grab().toImage()  # named: its bits live no longer than it does
+        return bytes(image.constBits())
 
     before = shot()
     hand.model.do(seeds.kept(hand.model.graph, [("all", "seed")], "random"), "Random")
@@ -66,3 +67,13 @@ def test_the_seed_after_the_last_is_the_first_and_limits_hold() -> None:
     assert 0 == seeds.following(2**53 - 1)
     assert all(3 <= seeds.drawn(small) <= 9 for _ in range(50))
     assert len({seeds.drawn() for _ in range(50)}) > 40
+
+
+def test_many_runs_each_have_their_seed_and_one_edit_leads_to_the_last() -> None:
+    graph = Document(nodes={"a": NodeEntry("t.all", 3, {"seed": 5})}, view={"seeds": {"a.seed": "next"}})
+    documents, edit = seeds.seeded(graph, 3, CATALOG.get)
+    assert [6, 7, 8] == [document.nodes["a"].inputs["seed"] for document in documents]
+    assert edit is not None
+    assert documents[-1] == edit.change(graph)
+    plain = Document(nodes=graph.nodes)
+    assert ([plain, plain], None) == seeds.seeded(plain, 2, CATALOG.get)

@@ -14,7 +14,7 @@ from nodeflow_editor.reports import Reports, log_file
 from nodeflow_editor.session import Session
 from nodeflow_editor.settings import Settings
 from nodeflow_editor.window import Window
-from PySide6.QtCore import QPointF, QTimer
+from PySide6.QtCore import QPointF, QSize, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 
@@ -46,6 +46,20 @@ def made(qtbot, tmp_path) -> Window:
     window.show()
     qtbot.waitExposed(window)
     return window
+
+
+def test_the_first_window_fits_on_a_small_screen() -> None:
+    assert (1480, 920) == app.fitting(QSize(2560, 1400)).toTuple()
+    assert (1284, 677) == app.fitting(QSize(1366, 720)).toTuple()
+
+
+def test_a_graph_that_was_asked_for_is_in_front_of_what_a_crash_left(qtbot, tmp_path, monkeypatch) -> None:
+    window, file = made(qtbot, tmp_path), tmp_path / "asked.json"
+    save(GRAPH, file)
+    monkeypatch.setattr(app.Recovery, "offer", lambda _: Files.of(window).new(GRAPH, "left"))
+    app.begin(window, [file], restore=True)
+    assert ["asked", "left"] == [page.name for page in window.pages()]
+    assert "asked" == window.page.name
 
 
 # --- what keeps it from starting
@@ -202,14 +216,18 @@ def test_without_a_catalog_and_with_broken_plugins_graphs_open_all_the_same(qtbo
     catalog, trouble = app.known_nodes()
     assert 0 == len(catalog)
     assert "the disk is gone" in trouble
-    broken = Plugin("shaky", "shaky", "shaky", "1", "", error="ImportError")
-    monkeypatch.setattr(app, "open_catalog", lambda: Catalog({}, (broken,)))
+    broken = [Plugin(f"shaky_{i}", "shaky", "shaky", "1", "", error="ImportError") for i in range(9)]
+    monkeypatch.setattr(app, "open_catalog", lambda: Catalog({}, tuple(broken)))
     catalog, trouble = app.known_nodes()
-    assert "shaky" in trouble
+    assert "shaky_5 and 3 more" in trouble
     save(GRAPH, tmp_path / "graph.json")
     window = made(qtbot, tmp_path)
     app.begin(window, [tmp_path / "graph.json"], restore=True, trouble=trouble)
-    assert "shaky" in window.notices.named("plugins").text
+    bar = window.notices.named("plugins")
+    assert "shaky" in bar.text
+    assert not window.docks["plugins"].isVisible()
+    bar.take(bar.answers[0])
+    assert window.docks["plugins"].isVisible()
     assert "graph" == window.page.name
 
 
@@ -292,6 +310,42 @@ def test_a_file_that_is_gone_and_settings_that_are_damaged_do_not_keep_the_rest_
     assert ["two"] == [page.name for page in third.pages()]
 
 
+@pytest.mark.parametrize("text", ['{"keys": {"edit.undo": "Ctrl+U"},}', "[1]", "[" * 100_000, "\0"])
+def test_settings_that_are_damaged_are_kept_and_told_before_others_are_written(qtbot, tmp_path, text) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    window = made(qtbot, tmp_path)
+    app.begin(window, [], restore=True)
+    assert str(tmp_path / "settings.damaged.json") in window.notices.named("settings").text
+    window.settings.set("out", "there")
+    window.close()
+    assert text == (tmp_path / "settings.damaged.json").read_text()
+    again = Settings(path)
+    assert (None, "there") == (again.damaged, again.get("out", ""))
+
+
+def test_settings_that_somebody_damages_meanwhile_do_not_take_the_others_along(tmp_path) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    settings.set("out", "there")
+    assert "there" == Settings(tmp_path / "settings.json").get("out", "")
+    (tmp_path / "settings.json").write_text('{"out": "the')
+    settings.set("device", "cpu")
+    again = Settings(tmp_path / "settings.json")
+    assert ("there", "cpu") == (again.get("out", ""), again.get("device", ""))
+    assert '{"out": "the' == (tmp_path / "settings.damaged.json").read_text()
+
+
+def test_the_tab_that_was_in_front_is_so_again_though_one_before_it_is_gone(qtbot, tmp_path) -> None:
+    first = made(qtbot, tmp_path)
+    opened(first, tmp_path, "one", "two", "three")
+    first.tabs.setCurrentIndex(1)
+    first.close()
+    (tmp_path / "one.json").unlink()
+    second = made(qtbot, tmp_path)
+    app.begin(second, [], restore=True)
+    assert "two" == second.page.name
+
+
 def test_a_crash_finds_the_tabs_as_well(qtbot, tmp_path) -> None:
     window = made(qtbot, tmp_path)
     timer = Session.of(window).findChild(QTimer)
@@ -300,3 +354,24 @@ def test_a_crash_finds_the_tabs_as_well(qtbot, tmp_path) -> None:
     qtbot.waitUntil(lambda: not timer.isActive())
     kept = Settings(tmp_path / "settings.json").get("session", {})
     assert [str(tmp_path / "one.json")] == [tab["file"] for tab in kept["tabs"]]
+
+
+def test_the_window_fits_a_small_screen(qtbot, tmp_path) -> None:
+    window = Window(Catalog.of(), Settings(tmp_path / "settings.json"))
+    qtbot.addWidget(window)
+    window.show()
+    for dock in window.docks.values():
+        if window.dockWidgetArea(dock) == Qt.DockWidgetArea.RightDockWidgetArea:
+            dock.show()
+    window.resize(1280, 640)
+    assert (1280, 640) == (window.width(), window.height())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fontconfig's fonts")
+def test_where_no_font_is_installed_it_says_so(tmp_path) -> None:
+    none = tmp_path / "fonts.conf"
+    none.write_text(f"<fontconfig><cachedir>{tmp_path}/cache</cachedir></fontconfig>")
+    code = WORK + "when(lambda: True, lambda: QTimer.singleShot(200, window().close))\n"
+    done = nodeflow("edit", code=code, FONTCONFIG_FILE=str(none))
+    assert 0 == done.returncode
+    assert "apt install fonts-dejavu-core" in done.stderr

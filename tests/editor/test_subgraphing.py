@@ -1,12 +1,13 @@
 """Nodes put into a graph of their own, and taken out again: a run computes the same."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("PySide6", reason="the extra `editor` is not installed")
 
-from nodeflow_editor.canvas.metrics import Box
+from nodeflow_editor.canvas.metrics import HEADER, ROW, Box
 from nodeflow_editor.interface import (
     exposed_input,
     exposed_output,
@@ -98,6 +99,19 @@ def test_a_graph_made_of_nodes_computes_the_same_and_undoes_to_the_byte() -> Non
     assert "subgraph.sum_2" == after.outputs["sum"]
 
 
+@pytest.mark.parametrize("crowd", [{}, {"mean": (350.0, -60.0)}, {"one": (300.0, -200.0), "mean": (520.0, 20.0)}])
+def test_the_new_node_lies_on_no_other(crowd: dict[str, tuple[float, float]]) -> None:
+    before = chain()
+    known = boxes(before) | {node: (*place, 232.0, 300.0) for node, place in crowd.items()}
+    edit = gathered(before, ["sum", "more"], known, picture=100.0).edit
+    left, top = edit.change(before).view["nodes"]["subgraph"]
+    high = HEADER + (3 + 3) * ROW + 100.0
+    for node in ("one", "two", "mean"):
+        x, y, wide, tall = known[node]
+        assert left >= x + wide or x >= left + 232.0 or top >= y + tall or y >= top + high, node
+    assert crowd or (456 + 116 - 116, 45 - 16) == pytest.approx((left, top), abs=40)
+
+
 def test_a_parameter_of_the_graph_around_still_sets_the_same_input() -> None:
     before = chain()
     after = gathered(before, ["more"], boxes(before)).edit.change(before)
@@ -110,6 +124,29 @@ def test_dots_of_a_wire_through_the_border_stay_with_it() -> None:
     after = gathered(before, ["sum", "more"], boxes(before)).edit.change(before)
     assert {"subgraph.one": [[280, 40]], "mean.numbers.1": [[880, 80]]} == after.view["dots"]
     assert {"more.one": [[560, 40]]} == after.graphs["subgraph"].view["dots"]
+
+
+def test_seeds_and_portals_go_along_with_their_nodes_and_come_back() -> None:
+    before = chain()
+    listed = {"seeds": {"more.other": "random", "one.value": "next"}, "portals": {"sum.one": True, "more.one": True}}
+    before = replace(before, view={**before.view, **listed})
+    after = leads_back(before, gathered(before, ["sum", "more"], boxes(before)).edit)
+    assert {"one.value": "next"} == after.view["seeds"]
+    assert {"subgraph.one": True} == after.view["portals"]
+    inner = after.graphs["subgraph"].view
+    assert ({"more.other": "random"}, {"more.one": True}) == (inner["seeds"], inner["portals"])
+    again = leads_back(after, dissolved(after, "subgraph").edit)
+    assert listed == {name: again.view[name] for name in listed}
+
+
+def test_what_becomes_of_a_seed_of_a_graph_follows_the_renamed_parameter() -> None:
+    before = chain()
+    outer = gathered(before, ["sum", "more"], boxes(before)).edit.change(before)
+    outer = replace(outer, view={**outer.view, "seeds": {"subgraph.other_2": "random", "one.value": "next"}})
+    renamed = leads_back(outer, renamed_parameter(outer, ("subgraph",), "other_2", "extra"))
+    assert {"subgraph.extra": "random", "one.value": "next"} == renamed.view["seeds"]
+    dropped = leads_back(outer, renamed_parameter(outer, ("subgraph",), "other_2", None))
+    assert {"one.value": "next"} == dropped.view["seeds"]
 
 
 def test_a_frame_goes_with_the_nodes_if_it_holds_no_others() -> None:

@@ -11,7 +11,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QLineEdit
 
+from nodeflow.delta import ABSENT
 from nodeflow.document import Document, NodeEntry, Wire, save, write
+from nodeflow.edits import SetInput, SetOutput
 from tests.editor.test_gestures import CONTROL, NONE, SHIFT, Hand, hand, window  # noqa: F401 # fixtures
 
 ALT = Qt.KeyboardModifier.AltModifier
@@ -197,3 +199,56 @@ def test_the_dock_gives_title_and_name(hand: Hand, dock: GraphDock) -> None:  # 
     hand.model.enter(())
     QGuiApplication.processEvents()
     assert "Soft edges" == hand.model.face("subgraph").title
+
+
+def test_leaving_a_subgraph_moves_nothing_on_the_screen(hand: Hand, window: Window) -> None:  # noqa: F811
+    gathered(hand, "blur", "blend")
+
+    def spot() -> tuple[int, int]:
+        QGuiApplication.processEvents()
+        place = hand.view.mapTo(window, hand.spot(hand.title("subgraph")))
+        return place.x(), place.y()
+
+    before = spot()
+    QTest.keyClick(hand.view, Qt.Key.Key_Down, ALT)
+    QGuiApplication.processEvents()
+    assert hand.page.crumbs.isVisible()
+    QTest.keyClick(hand.view, Qt.Key.Key_Up, ALT)
+    after = spot()
+    assert abs(before[0] - after[0]) <= 1
+    assert abs(before[1] - after[1]) <= 1
+
+
+def colours_at(hand: Hand, place: tuple[float, float], around: int = 10) -> set[str]:  # noqa: F811
+    """The colours around a place of the scene, as they are on the screen."""
+    QGuiApplication.processEvents()
+    shown, spot = hand.view.viewport().grab().toImage(), hand.spot(place)
+    beside = range(-around, around + 1)
+    return {shown.pixelColor(spot.x() + x, spot.y() + y).name() for x in beside for y in beside}
+
+
+def test_what_the_graph_around_feeds_does_not_look_as_if_a_wire_were_missing(hand: Hand, window: Window) -> None:  # noqa: F811
+    ring = window.look.warning
+    gathered(hand, "blur", "blend")
+    QTest.keyClick(hand.view, Qt.Key.Key_Down, ALT)
+    hand.scene.select(())
+    hand.view.zoom(2.0)
+    assert {"in:image", "in:radius"} >= set(hand.scene.exposed["blur"]) >= {"in:image"}
+    hand.view.centerOn(*hand.port("blur.image"))
+    assert ring not in colours_at(hand, hand.port("blur.image"))
+    hand.model.undo.undo()  # the node itself, in the file's own graph: there nobody feeds it
+    hand.model.do(SetInput("blur", "image", ABSENT), "Cut")
+    hand.view.centerOn(*hand.port("blur.image"))
+    assert ring in colours_at(hand, hand.port("blur.image"))
+
+
+def test_a_port_that_becomes_an_output_is_marked_at_once(hand: Hand, window: Window) -> None:  # noqa: F811
+    hand.view.zoom(2.0)
+    hand.view.centerOn(*hand.port("blend.out"))
+    x, y = hand.port("blend.out")
+    before = colours_at(hand, (x + 8, y + 5), 2)
+    window.do(SetOutput("image", "blend"), "Expose")
+    assert {"out:out"} == set(hand.scene.exposed["blend"])
+    assert before != colours_at(hand, (x + 8, y + 5), 2)
+    hand.model.undo.undo()
+    assert before == colours_at(hand, (x + 8, y + 5), 2)

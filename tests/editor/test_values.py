@@ -9,7 +9,7 @@ from nodeflow_editor.long_text import LongText
 from nodeflow_editor.settings import Settings
 from nodeflow_editor.window import Window
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QGuiApplication, QMouseEvent
+from PySide6.QtGui import QAction, QGuiApplication, QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QMenu
 
@@ -51,7 +51,9 @@ INPUTS = (
 )
 ALL = NodeSpec("t.all", 3, "test", "All of them", "Does everything.", INPUTS, (Port("out", FLOAT),), "m:all")
 OTHER = NodeSpec(
-    "t.other", 1, "test", "Other", "", (Port("steps", STEPS, default=10), Port("radius", INT, default=1)),
+    "t.other", 1, "test", "Other", "",
+    (Port("steps", STEPS, default=10), Port("radius", INT, default=1),
+     Port("many", STEPS, default=20, widget="slider")),
     (Port("out", INT),), "m:other",
 )  # fmt: skip
 CATALOG = Catalog.of(ALL, OTHER)
@@ -82,8 +84,8 @@ class ValueHand(Hand):
     def mark(self, port: str) -> tuple[float, float]:
         return self.value(port, share=0.95)
 
-    def pull(self, port: str, pixels: float, *, keys=NONE, drop: bool = True) -> None:
-        x, y = self.value(port)
+    def pull(self, port: str, pixels: float, *, keys=NONE, drop: bool = True, node: str = "all") -> None:
+        x, y = self.value(port, node)
         spot, viewport = self.spot((x, y)), self.view.viewport()
         QTest.mousePress(viewport, LEFT, keys, spot)
         for part in (0.3, 0.7, 1.0):
@@ -164,6 +166,11 @@ def test_a_sliders_fill_follows_the_mouse(hand: ValueHand) -> None:
     row = hand.scene.nodes["all"].measures.row("amount")
     hand.pull("amount", row.value[2] / 4)
     assert hand.inputs("all")["amount"] == pytest.approx(0.75, abs=0.02)
+
+
+def test_a_slider_of_a_thousand_whole_numbers_leaps_over_none(hand: ValueHand) -> None:
+    hand.pull("many", 30, node="other")
+    assert 30 == hand.inputs("other")["many"]
 
 
 def test_escape_in_a_drag_leaves_the_number_and_no_step(hand: ValueHand) -> None:
@@ -360,3 +367,16 @@ def test_a_values_menu_resets_it(hand: ValueHand, window: Window) -> None:
     next(action for action in menu.actions() if action.text() == "Reset to default").trigger()
     menu.close()
     assert "steps" not in hand.inputs("all")
+
+
+def test_a_values_menu_exposes_it_once(hand: ValueHand, window: Window) -> None:
+    def exposing() -> QAction:
+        hand.click(hand.value("steps"), button=Qt.MouseButton.RightButton)
+        found = popup(QMenu)
+        action = next(each for each in found.actions() if each.text() == "Expose as a parameter of the graph")
+        found.close()
+        return action
+
+    exposing().trigger()
+    assert {"steps": "all.steps"} == hand.model.graph.parameters
+    assert not exposing().isEnabled()

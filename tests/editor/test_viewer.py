@@ -6,10 +6,9 @@ import pytest
 from nodeflow_editor.commands.viewing import came, key_of, viewer_of
 from nodeflow_editor.viewer.panel import Viewer
 from nodeflow_editor.viewer.pixels import Channel, difference, seen
-from nodeflow_editor.viewer.sight import Mode
 from nodeflow_editor.viewer.source import Source
 from nodeflow_editor.window import Window
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QWheelEvent
 from PySide6.QtTest import QTest
 
@@ -179,61 +178,6 @@ def test_exposure_brightens_what_is_in_sight(viewer: Viewer) -> None:
     assert QColor("#404040") == grabbed(viewer, 30, 30)
 
 
-# --- two pictures
-
-
-@pytest.fixture
-def pair(viewer: Viewer) -> Viewer:
-    viewer.show("b", "B", picture(64, 64, "#000080"))
-    viewer.sight.setFocus()
-    QTest.keyClick(viewer.sight, Qt.Key.Key_P)
-    viewer.show("a", "A", picture(64, 64, "#800000"))
-    viewer.sight.setFocus()
-    return viewer
-
-
-def test_tab_and_1_and_2_turn_between_the_picture_and_the_pinned_one(pair: Viewer) -> None:
-    red, blue = QColor("#800000"), QColor("#000080")
-    shown = []
-    for key in (Qt.Key.Key_Tab, Qt.Key.Key_Tab, Qt.Key.Key_2, Qt.Key.Key_1):
-        QTest.keyClick(pair.sight, key)
-        shown.append(grabbed(pair, 30, 30))
-    assert [blue, red, blue, red] == shown
-    assert pair.sight.hasFocus()
-
-
-def test_the_wipe_shows_both_and_its_divider_is_dragged(pair: Viewer) -> None:
-    QTest.keyClick(pair.sight, Qt.Key.Key_W)
-    sight = pair.sight
-    assert (QColor("#800000"), QColor("#000080")) == (grabbed(pair, 10, 30), grabbed(pair, 54, 30))
-    middle = QPoint(sight.width() // 2, 100)
-    QTest.mousePress(sight, LEFT, NONE, middle)
-    QTest.mouseMove(sight, QPoint(sight.width() - 4, 100))
-    QTest.mouseRelease(sight, LEFT, NONE, QPoint(sight.width() - 4, 100))
-    assert QColor("#800000") == grabbed(pair, 54, 30)
-    before = sight.divider
-    QTest.keyClick(sight, Qt.Key.Key_Left, CONTROL)
-    assert before - 0.02 == pytest.approx(sight.divider)
-
-
-def test_the_difference_takes_a_gain_and_unpinning_ends_it(pair: Viewer) -> None:
-    QTest.keyClick(pair.sight, Qt.Key.Key_D)
-    assert QColor(128, 0, 128) == grabbed(pair, 30, 30)
-    pair.gain.setValue(2)
-    assert QColor(255, 0, 255) == grabbed(pair, 30, 30)
-    QTest.keyClick(pair.sight, Qt.Key.Key_P)
-    assert Mode.ONE is pair.sight.mode
-    assert QColor("#800000") == grabbed(pair, 30, 30)
-
-
-def test_a_pinned_picture_of_another_size_is_laid_over_the_whole_of_the_first(viewer: Viewer) -> None:
-    viewer.show("b", "B", picture(32, 32, "#000080"))
-    viewer.pin()
-    viewer.show("a", "A", picture(128, 128, "#800000"))
-    viewer.flip()
-    assert {"#000080"} == {grabbed(viewer, x, y).name() for x in (2, 125) for y in (2, 125)}
-
-
 # --- several, and where they come from
 
 
@@ -284,7 +228,7 @@ def test_only_so_many_pictures_are_kept(viewer: Viewer) -> None:
     assert ["n10", "n39"] == [viewer.keys()[0], viewer.keys()[-1]]
 
 
-def test_copy_and_save_give_the_picture_itself(viewer: Viewer, tmp_path: Path) -> None:
+def test_copy_and_save_give_the_picture_itself(viewer: Viewer, tmp_path: Path, qtbot) -> None:
     image = ramp()
     viewer.show("a", "A", image)
     viewer.channel.setCurrentIndex(1)
@@ -293,7 +237,8 @@ def test_copy_and_save_give_the_picture_itself(viewer: Viewer, tmp_path: Path) -
     assert image.convertToFormat(QImage.Format.Format_RGB32) == QGuiApplication.clipboard().image().convertToFormat(
         QImage.Format.Format_RGB32
     )
-    viewer.save(tmp_path / "saved")
+    with qtbot.waitSignal(viewer.told):
+        viewer.save(tmp_path / "saved")
     assert image == QImage(str(tmp_path / "saved.png")).convertToFormat(QImage.Format.Format_ARGB32)
 
 
@@ -303,10 +248,35 @@ def test_a_file_that_is_saved_again_is_copied_with_what_it_carries(viewer: Viewe
     image.save(str(tmp_path / "a.png"))
     viewer.show("a", "A", tmp_path / "a.png")
     qtbot.waitUntil(lambda: viewer.sight.source is not None and viewer.sight.source.whole() is not None)
-    viewer.save(tmp_path / "b.png")
+    with qtbot.waitSignal(viewer.told):
+        viewer.save(tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    viewer.save(tmp_path / "none" / "c.png")
+    with qtbot.waitSignal(viewer.told) as told:
+        viewer.save(tmp_path / "none" / "c.png")
+    assert "was not written" in told.args[0]
     assert not (tmp_path / "none").exists()
+
+
+def test_a_save_that_fails_leaves_what_was_there(viewer: Viewer, tmp_path: Path, qtbot) -> None:
+    (tmp_path / "kept.tga").write_bytes(b"there before")
+    viewer.show("a", "A", ramp())
+    with qtbot.waitSignal(viewer.told) as told:
+        viewer.save(tmp_path / "kept.tga")
+    assert "kept.tga was not written: Unsupported image format" in told.args[0]
+    assert b"there before" == (tmp_path / "kept.tga").read_bytes()
+    assert ["kept.tga"] == [path.name for path in tmp_path.iterdir() if path.is_file()]
+
+
+def test_a_picture_that_was_made_small_says_so_and_how_it_is_had_whole(viewer: Viewer, tmp_path: Path, qtbot) -> None:
+    viewer.show("n", "decode", picture(512, 256), QSize(2048, 1024))
+    assert "512 × 256, a preview of 2048 × 1024" in viewer.about.text()
+    with qtbot.waitSignal(viewer.told) as told:
+        viewer.save(tmp_path / "small.png")
+    assert "a preview, made small; as an output of the graph it comes whole" in told.args[0]
+    viewer.show("n", "decode", picture(440, 220), QSize())
+    assert "440 × 220, a preview   " in viewer.about.text()
+    viewer.show("n", "decode", picture(512, 256))
+    assert "preview" not in viewer.about.text()
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "text", "cut", "folder"])
@@ -325,6 +295,19 @@ def test_a_file_that_is_no_picture_says_so_and_the_next_one_shows(viewer: Viewer
     viewer.sight.grab()
     viewer.show("a", "A", picture(64, 64, "#123456"))
     assert "#123456" == grabbed(viewer, 20, 20).name()
+
+
+def test_where_there_is_little_room_the_picture_has_it(viewer: Viewer) -> None:
+    viewer.show("a", "A", picture(64, 64))
+    parts = (viewer.strip, viewer.bar, viewer.readout, viewer.about, viewer.sight)
+    seen = []
+    for high in (560, 300, 220, 150):
+        viewer.setMinimumHeight(100)  # as in its dock
+        viewer.resize(340, high)
+        seen.append([part.isVisible() for part in parts])
+        boxes = [part.geometry() for part in parts if part.isVisible()]
+        assert not any(one.intersects(other) for at, one in enumerate(boxes) for other in boxes[:at])
+    assert [[True] * 5, [False] + [True] * 4, [False, False, True, True, True], [False] * 3 + [True, True]] == seen
 
 
 # --- in the window

@@ -1,9 +1,11 @@
 """Plugins are imported once, in a child; whatever they do there is a line in the catalog and nobody else's problem."""
 
+import contextlib
 import errno
 import importlib
 import json
 import os
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -120,7 +122,19 @@ def test_plugins_that_the_environment_names_are_left_out_and_not_forgotten(place
     assert 2 == len(place.open(off=()))
     monkeypatch.setenv("NODEFLOW_PLUGINS_OFF", "")
     assert 2 == len(place.open())
-    assert 1 == len(place.asked)
+    assert ['[["good", "good_module"]]', '[["other", "other_module"]]'] == place.asked
+
+
+def test_a_plugin_that_is_left_out_is_not_imported(place):
+    place.add("good", GOOD.format(version=1))
+    place.add("bad", "raise SystemError")
+    for refresh in (False, False, True):
+        assert ["good.thing"] == [spec.id for spec in place.open(off=["bad"], refresh=refresh)]
+    assert 2 * ['[["good", "good_module"]]'] == place.asked
+    assert {"good": "", "bad": "SystemError"} == place.errors()
+    place.write("bad", "raise SystemError  # otherwise")
+    assert [] == list(place.open(off=["others"]))
+    assert ['[["bad", "bad_module"]]'] == place.asked[2:]
 
 
 def test_others_are_all_plugins_that_did_not_come_with_nodeflow(place):
@@ -178,6 +192,27 @@ def test_a_plugin_that_hangs_is_named_and_left_out_and_the_others_stand(real, mo
     assert {"before": "", "hangs": "its import did not end in 10 s", "late": ""} == errors
     assert 'waiting for the plugin "hangs" to be imported\n' in capsys.readouterr().err
     assert {"before.thing": 1, "late.thing": 2} == {spec.id: spec.version for spec in real.open()}
+
+
+ENDS = """
+import sys, threading, time
+from pathlib import Path
+from nodeflow.catalog import _child
+threading.Thread(target=_child, args=('[["hangs", "hangs_module"]]',), daemon=True).start()
+while not Path(sys.argv[1]).is_symlink():
+    time.sleep(0.01)
+"""
+
+
+def test_a_program_that_ends_meanwhile_leaves_no_plugin_behind_that_is_being_imported(real, tmp_path):
+    told = tmp_path / "told"
+    real.add("hangs", f"import os, time\nos.symlink(str(os.getpid()), {str(told)!r})\ntime.sleep(300)")
+    subprocess.run([sys.executable, "-c", ENDS, str(told)], check=True, timeout=60)
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(200):
+            os.kill(int(str(told.readlink())), 0)
+            time.sleep(0.05)
+        pytest.fail("it is still there")
 
 
 @pytest.mark.parametrize(

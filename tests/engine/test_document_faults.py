@@ -355,6 +355,16 @@ def test_a_read_only_file_is_not_replaced(tmp_path, monkeypatch):
     assert "old" == read(path).title
 
 
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    for name in (path, os.devnull):
+        with pytest.raises(GraphError, match=r"not saved: this is a (pipe|device), not a file.*\n    name a file"):
+            save(Document(), name)
+    assert path.is_fifo()
+    assert [path] == list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("name", "cure"), [("no/where/g.json", "make the folder"), (".", "name a file in it")])
 def test_saving_where_no_file_can_be_says_what_to_do(tmp_path, name, cure):
     with pytest.raises(GraphError, match=cure):

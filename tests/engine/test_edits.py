@@ -132,6 +132,7 @@ def test_an_edit_leaves_the_document_as_it_was():
         (AddNode("new", NodeEntry("t", 1, {"x": float("nan")})), 'node "new", input "x": nan is no JSON number'),
         (RemoveNode("tex"), 'there is no node "tex"\n    did you mean "text"?'),
         (Group((RemoveNode("text"), RemoveNode("text"))), 'there is no node "text"\n    it has just been removed'),
+        (Group((AddNode("a", NodeEntry("t")), AddNode("a", NodeEntry("t")))), 'there is a node "a" already'),
         (RenameNode("clip", "text"), 'there is a node "text" already'),
         (RenameNode("clip", "te xt"), '"te xt" cannot be the name of a node'),
         (SetInput("clap", "x", 1), 'there is no node "clap"'),
@@ -205,6 +206,12 @@ def test_5000_nodes_are_removed_and_restored_in_a_moment():
     undone, _ = back.apply(empty)
     assert time.process_time() - start < 0.5
     assert ({}, large) == (empty.nodes, undone)
+
+
+def test_nodes_added_together_stand_each_in_its_place():
+    entry, kept = NodeEntry("t"), Document(nodes={"last": NodeEntry("t")})
+    edits = (AddNode("a", entry), AddNode("b", entry, before="a"), AddNode("c", entry), AddNode("d", entry))
+    assert ["last", "b", "a", "c", "d"] == list(Group(edits).change(kept).nodes)
 
 
 # --- what differs

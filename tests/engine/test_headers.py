@@ -69,7 +69,7 @@ def test_a_header_is_what_safetensors_wrote(tmp_path: Path) -> None:
         (b"[]", b"", None, "it is no JSON object, but expected one of tensors by name"),
         (b"{", b"", None, "damaged header: its 1 bytes are no JSON at byte 1"),
         (b'{"w": \xff}', b"", None, "damaged header: its 8 bytes are no JSON at byte 6"),
-        (b"[" * 100_000, b"", None, "damaged header: its 100,000 bytes are no JSON"),
+        (b"[" * 100_000, b"", None, "damaged header: its 100,000 bytes are no JSON, but brackets within brackets"),
         (b"{}", b"", 2**40, "cut off or no safetensors file: it has 10 bytes"),
         (b"", b"", 0, "damaged header: its 0 bytes are no JSON"),
     ],
@@ -81,6 +81,13 @@ def test_what_is_wrong_is_told(header: object, data: bytes, length: int | None, 
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n    fetch it again" in str(caught.value)
+
+
+@pytest.mark.parametrize("depth", range(900, 1000))
+def test_brackets_within_brackets_are_told_however_deep(depth: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "deep.safetensors", b'{"w": ' + b"[" * depth + b"]" * depth + b"}")
+    with pytest.raises(ModelError, match=r"damaged header: .*\n    fetch it again"):
+        weights_header(path)
 
 
 def test_a_header_of_two_gigabytes_is_not_read(tmp_path: Path) -> None:

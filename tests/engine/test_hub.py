@@ -217,6 +217,22 @@ def test_too_little_room_is_told_before_a_file_comes(hub: Hub, monkeypatch: pyte
     assert [] == hub.files
 
 
+def test_what_is_there_already_needs_no_room(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model whose weights were broken off near their end, the rest has room."""
+    with fetching([ANY]):
+        find_checkpoint("hf://me/flat")
+    home = HubName.of("hf://me/flat").home
+    (weights,) = home.glob("snapshots/*/model.fp16.safetensors")
+    size = weights.stat().st_size
+    weights.unlink()
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 10}))
+    with fetching([ANY]), pytest.raises(ModelError, match="takes 240 kB more, but only 10 bytes are free"):
+        find_checkpoint("hf://me/flat")
+    (home / "blobs" / "0123.incomplete").write_bytes(bytes(size - 5))
+    with fetching([ANY]):
+        assert [weights] == [entry.file for entry in find_checkpoint("hf://me/flat").tensors.values()][:1]
+
+
 def test_names_that_lead_out_of_the_repository_are_passed_over(hub: Hub, tmp_path: Path) -> None:
     with fetching([ANY]):
         find_checkpoint("hf://me/evil")

@@ -1,5 +1,6 @@
 """Muted and bypassed nodes: what still runs, what is left out and why, and what is let through."""
 
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -128,6 +129,18 @@ def test_100_000_bypassed_nodes_in_a_row_are_led_through_in_time():
     nodes |= {f"n{at}": NodeEntry("t.add", 1, {"a": Wire(f"n{at - 1}")}, mode="bypassed") for at in range(1, 100_000)}
     graph = build(Document(nodes=dict(reversed(nodes.items())), outputs={"x": "n99999"}), CATALOG)
     assert {"x": ("n0", "out")} == graph.outputs
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_circle_of_100_000_nodes_that_all_need_a_muted_one_is_judged_in_time(step):
+    count = 100_000
+    nodes = {f"n{at}": NodeEntry("t.add", 1, {"a": Wire(f"n{(at + step) % count}")}) for at in range(count)}
+    nodes["n0"] = NodeEntry("t.add", 1, {"a": Wire(f"n{step % count}")}, mode="muted")
+    began = time.monotonic()
+    graph = build(Document(nodes=nodes, outputs={"x": "n7"}), CATALOG)
+    assert time.monotonic() - began < 60
+    assert ({}, count) == (dict(graph.steps), len(graph.absent.nodes))
+    assert '"n0" is muted' == graph.absent.nodes["n7"]
 
 
 # --- within subgraphs

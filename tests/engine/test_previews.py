@@ -14,9 +14,9 @@ from graphs_for_tests import document, graph_text
 from nodeflow.client import Worker
 from nodeflow.errors import WorkerDied
 from nodeflow.events import Finished, Previewed, Started
-from nodeflow.ring import SIDE
+from nodeflow.ring import SIDE, SLOT
 from nodeflow.session import Said
-from nodeflow.showing import EVERY, shrunk
+from nodeflow.showing import EVERY, MOST, shrunk
 from nodeflow.values import Image, Mask
 
 INSTALLED = Path(__file__).parent.parent / "plugins_for_tests" / "installed"
@@ -94,6 +94,13 @@ def test_shrinking_writes_to_no_result():
     assert before == pixels._version
 
 
+def test_the_first_pictures_of_a_batch_are_shrunk_as_each_of_them_alone():
+    batch = torch.rand(3, 4, 300, 200)
+    width, height, pixels = shrunk(Image(batch), 100, 2)
+    alone = [shrunk(Image(batch[at : at + 1]), 100)[2] for at in range(2)]
+    assert (67, 100, b"".join(alone)) == (width, height, pixels)
+
+
 # --- the queue between a node and the run
 
 
@@ -121,9 +128,21 @@ def test_the_pictures_of_finished_nodes_come_and_those_of_reused_ones(worker):
         assert "ended" == told[-1][1]["event"]
         found = {event["node"]: event for event in previewed(told)}
         assert {"p": (SIDE, 32), "m": (SIDE, 32)} == {n: (e["width"], e["height"]) for n, e in found.items()}
+        assert {"p": [1024, 64], "m": [1024, 64]} == {n: e["of"] for n, e in found.items()}
         assert bytes([128]) * SIDE * 32 * 3 == found["p"]["pixels"]
         assert bytes([255]) * 30 == found["m"]["pixels"][:30]
         assert bytes([0]) * 30 == found["m"]["pixels"][-30:]
+
+
+@pytest.mark.parametrize(("count", "size"), [(4, (SIDE, SIDE)), (12, (295, 295)), (70, (128, 128))])
+def test_all_pictures_of_a_batch_come_as_large_as_there_is_room(worker, count, size):
+    nodes = {"p": ("showing.paints", {"width": 1024, "height": 1024, "grey": 1.0, "count": count})}
+    (event,) = previewed(run(worker, nodes, until="p"))
+    shown = min(count, MOST)
+    assert (size, count, shown) == ((event["width"], event["height"]), event["count"], event["shown"])
+    assert len(event["pixels"]) <= SLOT
+    each = size[0] * size[1] * 3
+    assert [round(255 * at / (count - 1)) for at in range(shown)] == [*event["pixels"][::each]]
 
 
 def test_nobody_who_did_not_ask_gets_previews(worker):

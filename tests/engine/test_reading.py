@@ -59,6 +59,20 @@ def test_an_identity_reads_no_file_outside_the_allowed_folders(kind, port, path,
     assert f"lies outside the folders that a graph may read ({place})" in told(kind, path, port)
 
 
+@pytest.mark.parametrize("kind", ["weights", "weights_by_hand"])
+def test_a_model_that_is_a_link_out_of_its_folder_is_told_with_its_input(kind, place, monkeypatch):
+    (place / "models").mkdir()
+    (place / "models" / "vae.safetensors").symlink_to("../../secret.safetensors")
+    monkeypatch.setenv("NODEFLOW_MODELS", str(place / "models"))
+    nodes = {"n": (f"f.{kind}", {"model": "vae"})}
+    events = Engine(device="cpu").run(build(document(nodes, {"out": "n"}), CATALOG), permissions=Permissions())
+    (failed,) = (event for event in events if isinstance(event, Failed))
+    path = place / "models" / "vae.safetensors"
+    real = place.parent / "secret.safetensors"
+    assert failed.message.startswith(f'"vae": "{path}" is a link to {real}, which lies outside the folders')
+    assert "model" == failed.port
+
+
 def test_an_identity_that_opens_files_by_itself_is_judged_as_well(place):
     assert 1 == told("by_itself", ["a.txt"], "paths")
     assert "lies outside the folders" in told("by_itself", ["a.txt", "../secret.safetensors"], "paths")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nodeflow.ring import SIDE, SLOT, SLOTS, Ring
+from nodeflow.ring import SLOT, SLOTS, Ring
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def test_a_writer_with_patience_waits_for_a_slot_to_be_copied(ring):
 @pytest.mark.skipif(sys.platform == "win32", reason="descriptors are inherited on POSIX")
 def test_another_process_writes_and_nothing_of_it_has_a_name(ring):
     code = "import sys, json; from nodeflow.ring import Ring; ring = Ring.open(json.loads(sys.argv[1]))\n"
-    code += f"print(*ring.write(b'xyz' * {SIDE * SIDE}))"
+    code += f"print(*ring.write(b'xyz' * {SLOT // 3}))"
     command = [sys.executable, "-c", code, f'{{"descriptor": {ring.handle["descriptor"]}}}']
     told = subprocess.run(command, pass_fds=ring.inherited, capture_output=True, check=True, text=True)
     slot, sequence = map(int, told.stdout.split())
-    assert b"xyz" * (SIDE * SIDE) == ring.read(slot, sequence, SLOT)
+    assert b"xyz" * (SLOT // 3) == ring.read(slot, sequence, SLOT)
     assert 0 == os.fstat(ring.handle["descriptor"]).st_nlink
 
 

@@ -104,6 +104,15 @@ def test_a_node_that_ends_the_process_is_named(how, ending, victim):
         run(victim, {"n": ("rough.number",)})
 
 
+def test_a_node_that_ends_the_process_is_named_where_nothing_can_be_killed_by_a_signal(victim, monkeypatch):
+    with monkeypatch.context() as windows:
+        for place, name in ((signal, "SIGKILL"), (os, "killpg"), (os, "waitid")):
+            windows.delattr(place, name)
+        windows.setattr("nodeflow.client.GROUPS", False)
+        with pytest.raises(WorkerDied, match="exit code 3"):
+            run(victim, {"bad": ("rough.ends", {"how": "exit"})})
+
+
 def test_a_node_that_raises_fails_and_the_worker_goes_on(worker):
     told = run(worker, {"bad": ("rough.ends", {"how": "raise"})}, {"x": "bad"})
     assert [("bad", "SystemExit: enough")] == [(event["node"], event["message"]) for event in named(told, "failed")]
@@ -222,6 +231,16 @@ def test_without_the_cache_nothing_is_reused(worker):
     for _ in range(2):
         told = run(worker, {"s": ("rough.slow", {"x": 78})}, {"x": "s"}, cache=False)
         assert [] == named(told, "reused")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not list open files")
+def test_a_worker_that_cannot_be_started_leaves_no_file_open(place):
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(3):
+        with pytest.raises(OSError, match="nothing_there"):
+            Worker(command=[str(place / "nothing_there")])
+    assert before == len(list(descriptors.iterdir()))
 
 
 def test_files_go_where_the_client_says_even_after_it_went_elsewhere(worker, place, monkeypatch):

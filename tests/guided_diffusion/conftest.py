@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,23 +33,16 @@ Weights = dict[str, Tensor]
 Write = Callable[..., str]
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """Such small products take longer by several threads than by one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope="module")
+def small(one_thread: None) -> None:
+    """All products here are."""
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, in a world in which the published networks are small."""
-    monkeypatch.chdir(tmp_path)
-    for variable in ("NODEFLOW_MODELS", "XDG_DATA_HOME", "HF_HUB_CACHE"):  # what this computer's user has
-        monkeypatch.setenv(variable, str(tmp_path / "none"))
     monkeypatch.setattr(adm_families, "FAMILIES", FAMILIES)
-    return tmp_path
+    return bare
 
 
 def made(config: AdmConfig, side: int = 0) -> AdmEncoder:

@@ -84,6 +84,13 @@ def test_a_tensor_too_many_is_named(file: Write) -> None:
 def test_a_network_that_was_cut_is_refused(file: Write) -> None:
     with pytest.raises(ModelError, match="do not make levels of equally many"):
         load_adm(file("256", without="input_blocks.2."))
+    with pytest.raises(ModelError, match=r'its last layer is missing, "out\.2\.c_proj\.weight"'):
+        load_classifier(file("classifier of 256", without="out.2.c_proj"))
+
+
+def test_a_tensor_of_other_dimensions_is_named(file: Write) -> None:
+    with pytest.raises(ModelError, match=r"time_embed\.0\.weight is \[\], but expected a tensor of more dimensions"):
+        load_adm(file("64", **{"time_embed.0.weight": torch.tensor(1.0)}))
 
 
 def test_each_loader_names_the_other(file: Write) -> None:

@@ -90,7 +90,7 @@ def test_training_lowers_the_loss(here: Path) -> None:
 BAD: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: new_adm(widths=[48]), r"multiples of 32 and of head_channels 32, but widths has \[48\]"),
     (lambda: new_adm(widths=[32], attention_levels=2), "2 levels with attention of 1 in all"),
-    (lambda: hybrid_loss(new_unet()), r"not for a unet\n    describe one by diffusion\.new_adm"),
+    (lambda: hybrid_loss(new_unet()), r"but the model is of architecture unet\n    describe one by diffusion\.new_adm"),
 )
 
 

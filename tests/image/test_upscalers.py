@@ -140,6 +140,12 @@ def test_tiles_give_the_whole_picture_but_where_a_border_is_near(fold: int) -> N
     assert 0 < seams < 0.5 * worst
 
 
+def test_the_most_that_tiles_can_share_is_so_in_cells_too() -> None:
+    save_file(weights(UpscalerConfig(width=8, depth=1, growth=4, fold=2), "basicsr", ""), "up.safetensors")
+    found = upscale_with(load_upscaler("up"), Image(picture(1, 3, 70, 66)), 65, 64).pixels  # 32 cells, of which 31
+    assert (1, 3, 140, 132) == found.shape
+
+
 class Counting(Context):
     """Counts the steps that a node takes."""
 
@@ -206,6 +212,7 @@ def test_it_is_deterministic_and_bf16_is_near() -> None:
         ({"conv_hr.bias": None}, r"1 tensor does not fit: missing conv_hr.bias"),
         ({"more.weight": torch.zeros(3)}, "left over more.weight"),
         ({"conv_last.weight": torch.zeros(1, 8, 3, 3)}, r"conv_last.weight \[1, 8, 3, 3\] make"),
+        ({"conv_hr.bias": torch.zeros(8, dtype=torch.int64)}, "conv_hr.bias is I64, not floating point"),
         ({"conv_first.weight": torch.zeros(8, 1, 3, 3)}, "takes 1 channels, but expected 3, 12, 48"),
     ],
 )

@@ -16,7 +16,7 @@ from pickles_for_tests import text, view
 
 from nodeflow import ModelError
 from nodeflow.pickled.archives import opened
-from nodeflow.pickled.choosing import Chosen, chosen
+from nodeflow.pickled.choosing import Chosen, chosen, groups
 from nodeflow.pickled.writing import write
 
 Taken = Callable[..., Chosen]
@@ -213,6 +213,98 @@ def test_a_key_that_would_be_hashed_for_ever_is_not_hashed(tmp_path: Path) -> No
     began = time.monotonic()
     refusal(tmp_path / "a.pkl")
     assert time.monotonic() - began < 10
+
+
+DOUBLED = b")" + b"2\x86" * 60
+"""2**60 empty tuples: they stand in 120 bytes, and would take all memory if they were ever spelled out."""
+MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
+HEAD = MAGIC + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2)
+"""With which torch's files of before 1.6 begin."""
+STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n%s" + text("cpu") + b"K\x01tQ."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PROTOCOL_2 + DOUBLED + b")R.",  # called
+        PROTOCOL_2 + DOUBLED + b"}\x81.",  # made an object of, which is asked for its name later
+        PROTOCOL_2 + b")" + b"\x85" * 200_000 + b")R.",
+        HEAD + PROTOCOL_2 + STORAGE % DOUBLED,  # the key of numbers
+        HEAD + PROTOCOL_2 + b"}." + PROTOCOL_2 + b"]" + DOUBLED + b"a.",  # in the list of such keys
+        PROTOCOL_2 + b"(" + text("storage") + DOUBLED + text("0") + text("cpu") + b"K\x01tQ.",  # the type of numbers
+        MAGIC + PROTOCOL_2 + DOUBLED + b"." + PROTOCOL_2 + b"}.",  # the protocol
+        PROTOCOL_2 + b"]q\x00ctorch._utils\n_rebuild_from_type_v2\nq\x01ah\x00Nah\x00ah\x01h\x00R.",  # calls itself
+        PROTOCOL_2 + (b"ca\nB\n)\x81}" + text("_parameters")) * 5000 + b"N" + b"sb" * 5000 + b".",  # modules as states
+    ],
+)
+def test_what_would_be_without_end_if_it_were_spelled_out_is_not(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.pkl").write_bytes(data)
+    began = time.monotonic()
+    refusal(tmp_path / "a.pkl")
+    assert time.monotonic() - began < 10
+
+
+COUNTED = b"]q\x00(" + b"N" * 1000 + b"e"
+"""A list of a thousand, of which a pickle can ask for one copy after the other."""
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        COUNTED + b"ctorch\nSize\nq\x01" + b"h\x01h\x00\x85R" * 200,
+        b"}q\x00(" + b"".join(b"M" + struct.pack("<H", n) + b"N" for n in range(1000)) + b"u"
+        + b"ca\nB\nq\x01" + b"h\x01)h\x00\x92" * 200,
+        b"B" + struct.pack("<I", 5005) + PROTOCOL_2 + b"N0" * 2500 + b"N." + b"\x00" + b"q\x00"
+        + b"ctorch.storage\n_load_from_bytes\nq\x01" + b"h\x01h\x00\x85R" * 200,
+    ],
+)  # fmt: skip
+def test_copies_and_nested_files_count_as_instructions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bytes
+) -> None:
+    monkeypatch.setattr("nodeflow.pickled.machine.MOST", 50_000)
+    (tmp_path / "a.pkl").write_bytes(PROTOCOL_2 + asked + b".")
+    assert "it has more than 50,000 instructions" in refusal(tmp_path / "a.pkl")
+
+
+def test_texts_are_not_copied_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nodeflow.pickled.machine.TEXTS", 50_000)
+    copies = text("a" * 1000) + b"q\x00c_codecs\nencode\nq\x01" + b"h\x01h\x00\x85R" * 200
+    (tmp_path / "a.pkl").write_bytes(PROTOCOL_2 + copies + b".")
+    assert "it copies more text than any model holds" in refusal(tmp_path / "a.pkl")
+
+
+def test_names_and_numbers_that_cost_too_much_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(PROTOCOL_2 + b"ca\n" + b"b" * 5000 + b"\n.")
+    assert "wants something imported whose name has 5,001 letters" in refusal(tmp_path / "a.pkl")
+    (tmp_path / "b.pkl").write_bytes(PROTOCOL_2 + b"Np2147483648\n.")
+    assert "make no sense" in refusal(tmp_path / "b.pkl")
+    many = b"".join(b"\x8a\x0c" + (n * (2**61 - 1)).to_bytes(12, "little") + b"N" for n in range(1, 40_000))
+    (tmp_path / "c.pkl").write_bytes(PROTOCOL_2 + b"}(" + many + b"u.")  # all of one hash
+    began = time.monotonic()
+    refusal(tmp_path / "c.pkl")
+    assert time.monotonic() - began < 10
+
+
+def test_a_checkpoint_is_not_walked_for_ever(
+    zipped: Zipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("nodeflow.pickled.choosing.MOST_VISITS", 10_000)
+    weight = view("0", 0, b"K\x04\x85", b"K\x01\x85")
+    inner = b"}(" + b"".join(b"M" + struct.pack("<H", n) + b")" for n in range(500)) + text("w") + weight + b"u"
+    many = b"}(" + text("m0") + inner + b"q\x00" + b"".join(text(f"m{n}") + b"h\x00" for n in range(1, 100)) + b"u"
+    path = zipped(PROTOCOL_2 + many + b".", {"data/0": bytes(16)})
+    assert "holds objects within objects without end" in refusal(path)
+    with opened(path) as archive, pytest.raises(ModelError, match="without end"):
+        groups(path, archive.root)
+    named = b"}" + text("k" * 5000) + weight + b"s"
+    assert "has names of more than 4,096 letters" in refusal(zipped(PROTOCOL_2 + named + b".", {"data/0": bytes(16)}))
+
+
+def test_a_message_names_some_of_very_many_models(zipped: Zipped) -> None:
+    weight = view("0", 0, b"K\x04\x85", b"K\x01\x85")
+    parts = b"".join(text(f"m{n}") + b"}" + text("w") + weight + b"s" for n in range(50))
+    told = refusal(zipped(PROTOCOL_2 + b"}(" + parts + b"u.", {"data/0": bytes(16)}))
+    assert "--key m19: 1 tensor\n    and 30 more\n" in told
 
 
 def test_a_pipe_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The oracle passes true pictures, fails wrong captions, and answers each question by itself."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import pytest
@@ -18,13 +17,9 @@ CIRCLE = Thing("circle", "red", "large", 0.5, 0.5, 0.235, "centre")
 PAIRS = [scene(23, index, objects=2) for index in range(40)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Beside another busy process, two threads over these small tensors took six times the processor's time of one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope="module")
+def small(one_thread: None) -> None:
+    """All tensors here are."""
 
 
 def blurred(pictures: Tensor, sigma: float) -> Tensor:

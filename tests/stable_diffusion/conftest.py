@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import torch
 from nodeflow_codebooks.latent_autoencoder import LatentAutoencoder, LatentAutoencoderConfig
 from nodeflow_codebooks.latent_autoencoder_names import sources as autoencoder_sources
 from nodeflow_diffusion import latent_unet_families
-from nodeflow_diffusion.control import ControlNet
+from nodeflow_diffusion.control import HINT_WIDTHS, ControlNet
 from nodeflow_diffusion.control_names import control_sources
 from nodeflow_diffusion.latent_unet import Encoder, LatentUNet, LatentUNetConfig
 from nodeflow_diffusion.latent_unet_families import Family
@@ -68,25 +68,18 @@ class Parts(NamedTuple):
     vae: Weights
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """Such small products take longer by several threads than by one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope="module")
+def small(one_thread: None) -> None:
+    """All products here are."""
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and a world in which the published models are small: the tables have tiny sizes."""
-    monkeypatch.chdir(tmp_path)
-    for variable in ("NODEFLOW_MODELS", "XDG_DATA_HOME", "HF_HUB_CACHE"):  # what this computer's user has
-        monkeypatch.setenv(variable, str(tmp_path / "none"))
     monkeypatch.setattr(latent_unet_families, "FAMILIES", FAMILIES)
     monkeypatch.setattr(clip_names, "KNOWN", KNOWN)
     monkeypatch.setattr(clip_names, "KNOWN_VISION", {VISION.width: (VISION.heads, VISION.activation)})
-    return tmp_path
+    return bare
 
 
 @torch.no_grad()
@@ -351,10 +344,13 @@ def sparse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
 def control_file(here: Path) -> Write:
     """Writes a ControlNet for Stable Diffusion 1 as the original code names it, and gives its name."""
 
-    def write(called: str = "edges", **changed: Any) -> str:
-        net = drawn(ControlNet(replace(SD1, **changed)), 5)
+    def write(
+        called: str = "edges", *, channels: int = 3, hint_widths: tuple[int, ...] = HINT_WIDTHS, **changed: Any
+    ) -> str:
+        net = drawn(ControlNet(replace(SD1, **changed), channels, hint_widths), 5)
         assert isinstance(net, ControlNet)
-        weights = taken_apart(net, control_sources(net.config, "ldm", "control_model."))
+        sources = control_sources(net.config, "ldm", "control_model.", halvings=len(hint_widths) - 1)
+        weights = taken_apart(net, sources)
         save_file({name: value.contiguous() for name, value in weights.items()}, here / f"{called}.safetensors")
         return called
 

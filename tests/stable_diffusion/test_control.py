@@ -95,11 +95,25 @@ def test_it_is_sampled_with_under_guidance_and_run_in_another_way(parts: Any) ->
     torch.testing.assert_close(at_once, apart, rtol=1e-4, atol=1e-4)
 
 
+def test_pictures_of_another_number_are_refused_under_guidance_too(parts: Any) -> None:
+    text, nothing = encode(parts.encoder, "a cab"), encode(parts.encoder, "")
+    guided = control(guide(parts.denoiser, text, nothing), picture(2), "edges")
+    # three pictures are six under guidance, of which each text's would see the two in another order
+    with torch.no_grad(), pytest.raises(ValueError, match='2 pictures are bound to "edges", but the latent has 3'):
+        sample(guided, empty(guided, 64, 64, count=3), steps=1)
+
+
 def test_what_does_not_fit_is_told(parts: Any, control_file: Write) -> None:
     denoiser = parts.denoiser
     control_file("wide", context_width=96)
     with pytest.raises(ModelError, match=r"context_width is 96, not 64\n.*for the kind of model"):
         control(denoiser, picture(), "wide")
+    control_file("grey", channels=1)
+    with pytest.raises(ModelError, match="pictures of 1 channels in cells of 8 pixels, but expected 3 in cells of 8"):
+        control(denoiser, picture(), "grey")
+    control_file("fine", hint_widths=(16, 32, 96))
+    with pytest.raises(ModelError, match="pictures of 3 channels in cells of 4 pixels, but expected 3 in cells of 8"):
+        control(denoiser, picture(), "fine")
     with pytest.raises(ModelError, match='is of the kind "sd15 checkpoint", but expected controlnet'):
         control(denoiser, picture(), "model")
     with pytest.raises(ValueError, match="alpha channel"):

@@ -160,11 +160,24 @@ def test_what_is_predicted_is_taken_from_what_the_files_say(file: Write, folder:
     folder("sd2", prediction_type="v_prediction")
     assert "v" == load_unet("folder").prediction  # type: ignore[attr-defined]
     folder("sd1", "odd", beta_schedule="linear")
-    with pytest.raises(ModelError, match="beta_schedule is 'linear', but expected the noise of Stable Diffusion"):
+    with pytest.raises(ModelError, match='beta_schedule is "linear", but expected the noise of Stable Diffusion'):
         load_unet("odd")
     folder("sd1", "sample", prediction_type="sample")
-    with pytest.raises(ModelError, match="does not say what the model predicts: 'sample'"):
+    with pytest.raises(ModelError, match='prediction_type is "sample", but expected "epsilon" or "v_pred'):
         load_unet("sample")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.diffusion_model.out.2.weight",
+        "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight",
+        "first_stage_model.encoder.conv_in.weight",
+    ],
+)
+def test_a_tensor_of_other_dimensions_is_named(name: str, file: Write) -> None:
+    with pytest.raises(ModelError, match=rf"{name} is \[\], but expected a tensor of more dimensions\n    fetch it"):
+        opened(file("sd1", **{name: torch.tensor(1.0)}))
 
 
 def test_texts_and_latents_of_another_model_are_refused(file: Write) -> None:

@@ -165,6 +165,10 @@ def test_what_does_not_fit_is_told(denoiser: Any, here: Path) -> None:
     assert "is [32, 4] times [3, 32], but the model has [32, 32]" in faulty(denoiser, LINEAR, odd)
     one_core = odd | {"hada_w1_b": drawn(4, 32), "hada_t1": drawn(32, 4, 3, 3)}
     assert "number by number, but the model has" in faulty(denoiser, LINEAR, one_core)
+    number = {"lokr_w1": torch.tensor(2.0), "lokr_w2": drawn(8, 8)}
+    assert "is [] in Kronecker's product with [8, 8], but the model has" in faulty(denoiser, LINEAR, number)
+    alphas = whole | {"alpha": torch.ones(2)}
+    assert ".alpha is [2], but expected one number" in faulty(denoiser, LINEAR, alphas)
 
 
 def adapter(folder: str, parts: dict[str, Tensor], **told: Any) -> None:

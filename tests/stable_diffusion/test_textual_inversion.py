@@ -48,6 +48,12 @@ def test_a_word_of_several_vectors_stands_where_the_prompt_has_it(clip: Any) -> 
     assert torch.equal(encode(clip, "a b").tokens, encode(taught, "a b").tokens)
 
 
+@pytest.mark.parametrize(("word", "prompt"), [("qi", "qı"), ("q\u00df", "Q\u1e9e"), ("Toy", "tOY")])
+def test_letters_count_in_either_case_as_languages_have_them(clip: Any, word: str, prompt: str) -> None:
+    save_file({"emb_params": vectors(1, 64)}, "toy.safetensors")
+    assert [40] == ids(textual_inversion(clip, "toy", word), prompt)
+
+
 def test_several_words_of_which_the_longest_counts(clip: Any) -> None:
     save_file({"<x>": vectors(1, 64)}, "one.safetensors")
     save_file({"emb_params": vectors(2, 64)[0]}, "two.safetensors")

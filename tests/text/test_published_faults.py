@@ -22,8 +22,12 @@ def test_no_vocabulary(clip: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     clip(vocabulary=False)
     with pytest.raises(ModelError, match=r"(?s)comes without a vocabulary.*vocab.json with merges.txt.*looked in"):
         load_clip("clip")
-    with pytest.raises(ModelError, match='no folder "nowhere" with a vocabulary'):
+    with pytest.raises(ModelError, match=r'no folder "nowhere" with vocab\.json and merges\.txt, or with '):
         load_clip("clip", "nowhere")
+    Path("half").mkdir()
+    Path("half", "vocab.json").write_text("{}")
+    with pytest.raises(ModelError, match=r'no folder "half" with .*\n    \S*half lacks merges\.txt$'):
+        load_clip("clip", "half")
 
 
 def test_a_vocabulary_of_another_model(clip: Write) -> None:
@@ -33,10 +37,28 @@ def test_a_vocabulary_of_another_model(clip: Write) -> None:
         encode(load_clip("small", "clip"), "a")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": "b"}', '{"a": 1}'])
-def test_a_damaged_vocabulary(clip: Write, text: str) -> None:
-    (clip() / "vocab.json").write_text(text)
-    with pytest.raises(ModelError, match="clip"):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"{", "is no JSON: it ends too early, at line 1, column 2"),
+        (b'{"a": 1,\n "b" 2}', 'is no JSON from line 2, column 6 on, where "2}" stands'),
+        (b'{"\xff": 1}', "is no JSON: byte 2 is not UTF-8"),
+        (b"[" * 100_000, "is no JSON, but brackets within brackets without end"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "is no JSON, as it holds a whole number of more than 4,300 digits"),
+        (b"[]", r"holds \[\], but expected a JSON object"),
+        (b'{"a": "b"}', "expected whole numbers by piece"),
+        (b'{"a": 1}', r"its vocabulary has no <\|startoftext\|>"),
+    ],
+)
+def test_a_damaged_vocabulary(clip: Write, text: bytes, told: str) -> None:
+    (clip() / "vocab.json").write_bytes(text)
+    with pytest.raises(ModelError, match=rf"clip.*{told}.*\n    (fetch it again|name the folder)"):
+        encode(load_clip("clip"), "a")
+
+
+def test_merges_that_are_no_text(clip: Write) -> None:
+    (clip() / "merges.txt").write_bytes(b"a b\n\xff c\n")
+    with pytest.raises(ModelError, match=r"vocab\.json and merges\.txt: byte 4 is not UTF-8\n    fetch it again"):
         encode(load_clip("clip"), "a")
 
 

@@ -22,11 +22,13 @@ from nodeflow_text.vision_nodes import compare, encode_image, load_vision
 from PIL import Image as Picture
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nodeflow import QUIET, Engine, Image, ImageEmbedding, ModelError, Table, build, find_checkpoint, open_catalog
 from nodeflow.document import parse, with_values
 from nodeflow.kinds import kind_of
 from nodeflow.plan.walk import Planner
+from nodeflow.testing import RecordingContext
 
 GRAPHS = Path(__file__).parents[2] / "graphs" / "published"
 TEXT = ClipTextConfig(vocabulary=40, width=64, depth=2, heads=2, hidden=96, projection=24, end=39)
@@ -114,6 +116,16 @@ def test_pictures_are_prepared_as_by_pillow(high: int, wide: int) -> None:
     assert float((expected - found).abs().max()) < 1e-5
 
 
+def test_of_a_line_the_middle_alone_is_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = torch.rand(1, 3, 2, 1000, generator=torch.Generator().manual_seed(0))
+    sizes, resize = [], F.interpolate
+    monkeypatch.setattr(F, "interpolate", lambda x, size, **how: sizes.append(size) or resize(x, size, **how))
+    found = prepared(pixels, 32)
+    assert [(32, 32 * 64)] == sizes
+    whole = resize(pixels, (32, 16000), mode="bicubic", antialias=True).clamp(0, 1)[..., 7984:8016]
+    assert torch.equal((whole - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None], found)
+
+
 @pytest.mark.parametrize("layout", ["hf", "openai", "resnet"])
 def test_the_vectors_are_those_of_the_tower(layout: str, clip: Write) -> None:
     module: nn.Module = drawn(ClipResNetTower(RESNET) if layout == "resnet" else ClipVisionTower(VISION))
@@ -164,10 +176,25 @@ def test_colours_are_normalised_as_is_said_in_or_beside(
     assert not torch.allclose(found, usual)
 
 
-@pytest.mark.parametrize("said", ['{"image_mean": [1, 2]}', '{"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}', "["])
-def test_a_folder_that_garbles_them(said: str, clip: Write) -> None:
+NORMALISED = "says of how colours are normalised"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('{"image_mean": [1, 2]}', rf'{NORMALISED} {{"mean": \[1, 2\], "std": null}}, but expected three numbers each'),
+        ('{"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}', rf'{NORMALISED} .* "std": \[1, 0, 1\]}}'),
+        ('{"image_mean": [0, NaN, 0], "image_std": [1, 1, 1]}', NORMALISED),
+        ('{"image_mean": "a", "image_std": 1}', NORMALISED),
+        ('{"preprocess_cfg": 5}', f"{NORMALISED} 5, but expected"),
+        ("[", "is no JSON: it ends too early, at line 1, column 2"),
+        ('{"image_mean"\n; 3}', 'is no JSON from line 2, column 1 on, where "; 3}" stands'),
+        ("[]", r"holds \[\], but expected a JSON object"),
+    ],
+)
+def test_a_folder_that_garbles_them(said: str, told: str, clip: Write) -> None:
     Path(clip(), "preprocessor_config.json").write_text(said)
-    with pytest.raises(ModelError, match=r"preprocessor_config.json does not say how colours.*\n    fetch it again"):
+    with pytest.raises(ModelError, match=rf"preprocessor_config.json {told}.*\n    fetch it again"):
         load_vision("clip")
 
 
@@ -210,6 +237,42 @@ def test_many_texts_go_in_parts(clip: Write) -> None:
     alone = compare(words, seen, [texts[70]]).rows[0][2]
     assert rows[texts[70]] == pytest.approx(alone, abs=1e-6)
     assert len(rows) == 81
+
+
+def drawn_anew(folder: Path, seed: int) -> None:
+    """Other weights of the same shapes."""
+    numbers = torch.Generator().manual_seed(seed)
+    made = {name: torch.randn(value.shape, generator=numbers) for name, value in weights("hf").items()}
+    save_file(made, folder / "model.safetensors")
+
+
+def test_towers_of_two_models_are_not_compared(clip: Write, here: Path) -> None:
+    clip("hf", "one")
+    clip("hf", "other")
+    drawn_anew(here / "other", 5)
+    one, other = (encode_image(load_vision(name), picture()) for name in ("one", "other"))
+    assert one.space != other.space
+    ctx = RecordingContext()
+    compare(load_clip("one"), one, ["a", "b"], ctx=ctx)
+    compare(load_clip("other"), other, ["a", "b"], ctx=ctx)
+    assert [] == ctx.said
+    with pytest.raises(
+        ValueError, match=r"encoded by another CLIP than the texts.*\n    load both towers from one file"
+    ):
+        compare(load_clip("one"), other, ["a", "b"])
+
+
+@pytest.mark.parametrize("lost", ["vision_model", "text_model"])
+def test_a_tower_by_itself_may_be_of_the_same_model(lost: str, clip: Write, here: Path) -> None:
+    clip("hf", "whole")
+    clip("hf", "half")
+    kept = {name: value for name, value in weights("hf").items() if not name.startswith(lost)}
+    save_file(kept, here / "half" / "model.safetensors")
+    names = ("half", "whole") if lost == "vision_model" else ("whole", "half")
+    ctx = RecordingContext()
+    compare(load_clip(names[0]), encode_image(load_vision(names[1]), picture()), ["a", "b"], ctx=ctx)
+    (said,) = ctx.said
+    assert said.startswith("nobody can tell whether the texts and the pictures were encoded by one CLIP")
 
 
 def test_what_cannot_be_compared(clip: Write) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QPainter, QPen
 
 from nodeflow_editor.canvas.paths import crosses
 from nodeflow_editor.canvas.tools import Press, Tool
-from nodeflow_editor.graph_model import Link
+from nodeflow_editor.graph_model import Change, Link
 from nodeflow_editor.wiring import cut
 
 if TYPE_CHECKING:
@@ -26,6 +26,15 @@ class Cutting(Tool):
         self._start: QPointF | None = None
         self._end = QPointF()
         self._let_go = False
+
+    def left(self) -> None:
+        """Ends with the line that is being drawn, or at once."""
+        self._let_go = True
+        if self._start is None:
+            self.view.rest()
+
+    def upset(self, change: Change) -> None:
+        """It holds nothing of the graph."""
 
     def press(self, press: Press) -> None:
         if press.button is Qt.MouseButton.LeftButton:
@@ -57,9 +66,7 @@ class Cutting(Tool):
     def key(self, key: int, *, pressed: bool, repeated: bool) -> bool:
         if key == Qt.Key.Key_X:
             if not pressed and not repeated:
-                self._let_go = True
-                if self._start is None:
-                    self.view.rest()
+                self.left()
             return True
         return super().key(key, pressed=pressed, repeated=repeated)
 

@@ -11,7 +11,9 @@ from nodeflow_editor.canvas.frame_item import CORNER, FrameItem
 from nodeflow_editor.canvas.link_item import LinkItem
 from nodeflow_editor.canvas.metrics import REACH
 from nodeflow_editor.canvas.node_item import NodeItem
+from nodeflow_editor.canvas.node_paint import fitted
 from nodeflow_editor.canvas.paths import distance
+from nodeflow_editor.canvas.portal_item import OutletItem, PortalItem
 from nodeflow_editor.graph_model import Link
 from nodeflow_editor.marks import TITLE
 
@@ -38,7 +40,7 @@ def port_near(canvas: GraphScene, x: float, y: float, reach: float = REACH) -> t
     for item in canvas.items(_around(x, y, reach)):
         if not isinstance(item, NodeItem):
             continue
-        for out, places in ((False, item.measures.inputs), (True, item.measures.outputs)):
+        for out, places in item.ports():
             for name, (px, py) in places.items():
                 away = ((item.x() + px - x) ** 2 + (item.y() + py - y) ** 2) ** 0.5
                 if away <= reach and (best is None or away < best[0]):
@@ -69,6 +71,15 @@ def picture_at(canvas: GraphScene, x: float, y: float) -> str | None:
     return node if QRectF(*box).contains(x - canvas.nodes[node].x(), y - canvas.nodes[node].y()) else None
 
 
+def cell_at(canvas: GraphScene, x: float, y: float) -> int | None:
+    """Which picture of a batch is there; None where a picture stands alone, or none does."""
+    node = picture_at(canvas, x, y)
+    grid, item = (canvas.look(node).grid, canvas.nodes[node]) if node is not None else (None, None)
+    if grid is None or item is None or node is None or item.measures.picture is None:
+        return None
+    return grid.at(x - item.x(), y - item.y(), fitted(item.measures.picture, canvas.look(node)))
+
+
 def links_near(canvas: GraphScene, x: float, y: float, reach: float = NEAR) -> Iterator[tuple[float, LinkItem]]:
     """The wires there with how far they are."""
     for item in canvas.items(_around(x, y, reach)):
@@ -82,10 +93,18 @@ def link_near(canvas: GraphScene, x: float, y: float, reach: float = NEAR) -> Li
     return best[1].link if best else None
 
 
+def portal_at(canvas: GraphScene, x: float, y: float) -> tuple[frozenset[Link], bool] | None:
+    """The portals whose name is there, and whether that is at the output that they take."""
+    for item in canvas.items(QRectF(x, y, 0.01, 0.01)):
+        if isinstance(item, PortalItem | OutletItem) and item.box.contains(x, y):
+            return (frozenset(item.links), True) if isinstance(item, OutletItem) else (frozenset((item.link,)), False)
+    return None
+
+
 def dot_near(canvas: GraphScene, x: float, y: float, reach: float = NEAR) -> tuple[Link, int] | None:
     """The dot there, as its wire and its number from the output."""
     for _, item in links_near(canvas, x, y, reach + 2):
-        for index, (dx, dy) in enumerate(item.dots):
+        for index, (dx, dy) in enumerate(item.dots if not item.portal else ()):
             if (dx - x) ** 2 + (dy - y) ** 2 <= reach**2:
                 return item.link, index
     return None

@@ -25,6 +25,7 @@ class LineField(QLineEdit):
     def __init__(self, view: GraphView, box: QRectF, text: str, done: Callable[[str], None]) -> None:
         super().__init__(text, view.viewport())
         self._view, self._done, self._before, self._over = view, done, text, False
+        view.reveal(box)
         scale = max(view.scale_now, SMALLEST)
         self.setFont(font(max(8, round(BODY * scale))))
         place = view.mapFromScene(box.topLeft())

@@ -27,7 +27,7 @@ def layered(graph: Document, nodes: Iterable[str], sizes: Mapping[str, tuple[flo
     """
     named = list(nodes)
     chosen = set(named)
-    needs = {node: {wire.node for _, wire in graph.nodes[node].wires()} & chosen - {node} for node in named}
+    needs = {node: ({wire.node for _, wire in graph.nodes[node].wires()} & chosen) - {node} for node in named}
     columns = _ordered(_columns(named, needs), needs)
     places: dict[str, Point] = {}
     x = 0.0

@@ -45,18 +45,19 @@ class Linking(Tool):
         near = hits.port_near(self._canvas, press.x, press.y)
         if near is not None and near[0] != self._start.node:
             end = End(*near)
-            why = reason(graph, faces, self._start, end)
+            why = None if self._fits(end) else reason(graph, faces, self._start, end)
             self.view.told.emit(f"{end.node}.{end.port}: {why}" if why else "")
             return end if why is None else None
+        self.view.told.emit("")
         value = hits.value_at(self._canvas, press.x, press.y) if self._start.out else None
-        if value is not None and reason(graph, faces, self._start, End(*value, False)) is None:
-            self.view.told.emit("")
+        if value is not None and self._fits(End(*value, False)):
             return End(*value, False)
         node = hits.node_at(self._canvas, press.x, press.y)
-        self.view.told.emit("")
-        if node is None or node == self._start.node:
-            return None
-        return best(graph, faces, self._start, node)
+        return best(graph, faces, self._start, node, self._fits) if node is not None else None
+
+    def _fits(self, end: End) -> bool:
+        """Whether the wire may enter there, as was found for all ports when it was taken in hand."""
+        return end.name in (self._canvas.fits or {}).get(end.node, ())
 
     def release(self, press: Press) -> None:
         end = self._aim(press)

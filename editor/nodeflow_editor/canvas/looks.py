@@ -7,6 +7,8 @@ from enum import Enum
 
 from PySide6.QtGui import QImage
 
+from nodeflow_editor.batches import Grid
+
 
 class Run(Enum):
     """What the last run did with a node."""
@@ -41,6 +43,11 @@ class Look:
     """A few words beside the title: time left, time taken."""
     faults: dict[str, str] = field(default_factory=dict)
     picture: QImage | None = None
+    """What the node shows: of a batch, its pictures side by side."""
+    count: int = 1
+    """Pictures that the batch has."""
+    grid: Grid | None = None
+    """How those stand that are shown; None of a picture alone."""
     old: bool = False
     """Whether the graph has changed since, so that the run and the picture are of an older state."""
 

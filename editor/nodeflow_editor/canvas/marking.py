@@ -10,10 +10,11 @@ from PySide6.QtCore import Qt
 from nodeflow.edits import Edit, Group, MoveNodes
 from nodeflow_editor.canvas.frame_item import FrameItem
 from nodeflow_editor.canvas.metrics import Point
-from nodeflow_editor.canvas.moving import snapped
+from nodeflow_editor.canvas.moving import UNCHANGED, put_back, snapped
 from nodeflow_editor.canvas.tools import SLACK, Press, Tool
-from nodeflow_editor.graph_model import Link
-from nodeflow_editor.marks import SMALLEST, Frame, dots, dotted, reframed, tidy
+from nodeflow_editor.graph_model import Change, Link
+from nodeflow_editor.marks import SMALLEST, Frame, carried, dots, dotted, reframed, tidy
+from nodeflow_editor.notepad import shifted
 
 if TYPE_CHECKING:
     from nodeflow_editor.canvas.view import GraphView
@@ -40,7 +41,8 @@ class DotDrag(Tool):
             model.do(dotted(model.graph, self._link.key, self._places), self._text)
 
     def cancel(self) -> None:
-        self.view.canvas.bend(self._link, self._before)
+        canvas = self.view.canvas
+        canvas.bend(self._link, dots(canvas.model.graph, self._link.key))
         super().cancel()
 
 
@@ -53,9 +55,10 @@ class FrameDrag(Tool):
         self._start = press.x, press.y
         self._moved = (0.0, 0.0)
         canvas = view.canvas
-        self._nodes: set[str] = set()
+        self._nodes, self._notes = set[str](), set[int]()
         if not resize and not press.holds(Qt.KeyboardModifier.AltModifier):
             self._nodes = {name for name, node in canvas.nodes.items() if self._frame.holds(node.box())}
+            self._notes = canvas.notes.held([self._frame.box])
         canvas.select_frame(self._frame.number)
         self.cursor = Qt.CursorShape.SizeFDiagCursor if resize else Qt.CursorShape.SizeAllCursor
 
@@ -72,6 +75,7 @@ class FrameDrag(Tool):
             dx, dy = snapped(left + dx) - left, snapped(top + dy) - top
             self._item.setRect(left + dx, top + dy, wide, high)
             self.view.canvas.offset(self._nodes, dx - self._moved[0], dy - self._moved[1])
+            self.view.canvas.notes.offset(self._notes, dx - self._moved[0], dy - self._moved[1])
         self._moved = dx, dy
 
     def release(self, press: Press) -> None:  # noqa: ARG002
@@ -82,7 +86,8 @@ class FrameDrag(Tool):
         edits: list[Edit] = [reframed(model.graph, [self._now(dx, dy)])]
         if self._nodes:
             places = {name: [tidy(canvas.nodes[name].x()), tidy(canvas.nodes[name].y())] for name in self._nodes}
-            edits.append(MoveNodes(places))
+            edits += [MoveNodes(places), *carried(model.graph, self._nodes, dx, dy)]
+        edits += shifted(model.graph, self._notes, (dx, dy))
         model.do(Group(tuple(edits)), "Resize frame" if self._resize else "Move frame")
 
     def _now(self, dx: float, dy: float) -> Frame:
@@ -90,8 +95,16 @@ class FrameDrag(Tool):
         box = (left, top, wide + dx, high + dy) if self._resize else (left + dx, top + dy, wide, high)
         return replace(self._frame, box=box)
 
+    def upset(self, change: Change) -> None:
+        """Nodes that the change did not put elsewhere go back where they were."""
+        if change.whole or change.removed or change.moved or change.view:
+            self._leave(change)
+
     def cancel(self) -> None:
+        self._leave(UNCHANGED)
+
+    def _leave(self, change: Change) -> None:
         if not self._resize:
-            self.view.canvas.offset(self._nodes, -self._moved[0], -self._moved[1])
+            put_back(self.view.canvas, self._nodes, self._moved, change)
         self._item.take(self._frame)
         super().cancel()

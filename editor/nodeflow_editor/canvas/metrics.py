@@ -27,6 +27,18 @@ MARKED = {"seed", "file", "model", "colour"}
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """x, y, width, height."""
+FARTHEST_OFF = 1e8
+"""How far from the middle something may stand: a row of 100,000 nodes has room, and Qt's whole numbers hold it eight
+times enlarged."""
+
+
+def numbers(value: object, count: int) -> list[float] | None:
+    """A list of so many coordinates as a file has it; None of anything else, and of what is out of all bounds."""
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    if not all(type(part) in (int, float) and abs(part) <= FARTHEST_OFF for part in value):
+        return None
+    return [float(part) for part in value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,9 @@ class Measures:
     inputs: Mapping[str, Point]
     outputs: Mapping[str, Point]
     picture: Box | None = None
+    folded: tuple[str, ...] | None = None
+    """None of a whole node. Of one that is its header alone, where the wired ports of a side are in the middle of that
+    side: the names of the portals that come in there."""
 
     def row(self, port: str) -> Row | None:
         """The row of an input, or None."""
@@ -59,14 +74,19 @@ class Measures:
         return next((row for row in self.rows if row.y <= y < row.y + row.height), None)
 
 
-def measured(face: Face, entry: NodeEntry, picture: float | None = None) -> Measures:
+def measured(
+    face: Face, entry: NodeEntry, picture: float | None = None, folded: tuple[str, ...] | None = None
+) -> Measures:
     """Lays a node out.
 
     Args:
         face: its ports.
         entry: what stands in the file: which inputs are wired and show no value.
         picture: height by width of the preview to be shown below, or None.
+        folded: None, or the portals into it, if it is drawn as its header alone.
     """
+    if folded is not None:
+        return Measures(WIDTH, HEADER, (), {}, {}, folded=folded)
     outputs: dict[str, Point] = {}
     y = HEADER
     if len(face.outputs) == 1:

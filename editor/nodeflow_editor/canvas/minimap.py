@@ -9,9 +9,12 @@ from PySide6.QtWidgets import QWidget
 from nodeflow_editor.canvas.far import plates
 from nodeflow_editor.canvas.looks import Run
 from nodeflow_editor.canvas.view import STEP, GraphView
+from nodeflow_editor.theme import tinted
 
 WIDE, HIGH = 208, 144
 MARGIN, INSET = 14, 8
+NOTE = 0.4
+"""Share of its colour in a note: it is no node."""
 OFTEN = 200
 """Milliseconds between two drawings of all nodes at least: one of 5,000 takes 25 ms, one of the frame 0.5 ms."""
 
@@ -93,14 +96,18 @@ class Minimap(QWidget):
         shot = QPixmap(round(WIDE * ratio), round(HIGH * ratio))
         shot.setDevicePixelRatio(ratio)
         shot.fill(Qt.GlobalColor.transparent)
-        by_colour = plates(self._canvas)
+        by_colour = plates(self._canvas, self._canvas.nodes, self._canvas.selection)
         around = QPolygonF([corner for boxes in by_colour.values() for box in boxes
                             for corner in (box.topLeft(), box.bottomRight())]).boundingRect()  # fmt: skip
+        around |= self._canvas.notes.bounds()
         self._box = around if not around.isEmpty() else QRectF(0, 0, 1, 1)
         painter = QPainter(shot)
         painter.translate(self.spot(QPointF(0, 0)))
         painter.scale(self.share, self.share)
         painter.setPen(Qt.PenStyle.NoPen)
+        for note in self._canvas.notes.items.values():
+            painter.setBrush(QColor(tinted(self._canvas.pens.palette.node, note.hue, NOTE)))
+            painter.drawRect(note.frame())
         for name, boxes in by_colour.items():
             painter.setBrush(QColor(name))
             painter.drawRects(boxes)
@@ -125,8 +132,7 @@ class Minimap(QWidget):
 
     def _lead(self, event: QMouseEvent) -> None:
         if self._shot is not None:
-            self._view.centerOn(self.place(event.position()))
-            self._view.moved.emit()
+            self._view.look_at(self.place(event.position()))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
         if event.button() is Qt.MouseButton.LeftButton:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -11,10 +12,11 @@ from PySide6.QtWidgets import QGraphicsRectItem, QStyleOptionGraphicsItem, QWidg
 
 from nodeflow_editor import seeds
 from nodeflow_editor.canvas.looks import Look, Mark, Run
-from nodeflow_editor.canvas.metrics import HEADER, WIDTH, Box, Measures
-from nodeflow_editor.canvas.node_paint import RADIUS, paint_node
+from nodeflow_editor.canvas.metrics import HEADER, WIDTH, Box, Measures, Point
+from nodeflow_editor.canvas.node_paint import RADIUS, ends_of, paint_node
 from nodeflow_editor.canvas.pens import outline
-from nodeflow_editor.theme import category_colour, port_style
+from nodeflow_editor.folding import fold
+from nodeflow_editor.theme import category_colour, hue, port_style, tinted
 
 if TYPE_CHECKING:
     from nodeflow_editor.canvas.scene import GraphScene
@@ -23,6 +25,12 @@ MARGIN = 9.0
 """Around a node: ports and the ring of a chosen one stand out by so much."""
 DETAIL = 0.45
 """Scale below which a node is a coloured plate with its title."""
+TITLED = 0.34
+"""Scale below which the title is left out as well."""
+PLATE = 0.45
+"""Share of the colour that a node was given in its plate from afar, where nothing is to be read on it."""
+STRIP = 8.0
+"""What a folded node shows of its plate below its head from afar: whether something is wrong with it."""
 SHOTS = 40 * 2**20
 """Bytes of pictures kept for all nodes; those not seen for longest go first."""
 
@@ -81,32 +89,56 @@ def size(shot: QPixmap) -> int:
     return shot.width() * shot.height() * 4
 
 
+def turned(canvas: GraphScene) -> list[str]:
+    """The nodes that have been folded or unfolded since they were drawn, and those folded that have other portals."""
+    graph = canvas.model.graph
+    return [node for node, item in canvas.nodes.items() if item.measures.folded != fold(graph, node)]
+
+
 class NodeItem(QGraphicsRectItem):
     """Draws one node. What it shows is the model's and the scene's; it holds its measures alone."""
 
     def __init__(self, node: str, canvas: GraphScene, measures: Measures, x: float, y: float) -> None:
         super().__init__(-MARGIN, -MARGIN, measures.width + 2 * MARGIN, measures.height + 2 * MARGIN)
         self.node, self.canvas, self.measures = node, canvas, measures
+        self._plain: tuple[QRectF, QColor, QRectF, QColor, str] | None = None
+        """The plate, the head and the title drawn from afar: asked for at each paint they took half of a frame."""
         self.setPos(x, y)
 
     def remeasure(self, measures: Measures) -> None:
         """Takes a new layout: inputs were wired, a picture came."""
         if measures != self.measures:
-            self.measures = measures
+            self.measures, self._plain = measures, None
             self.setRect(-MARGIN, -MARGIN, measures.width + 2 * MARGIN, measures.height + 2 * MARGIN)
 
     def refresh(self) -> None:
         """Paints it anew at the next chance."""
         self.canvas.shots.forget(self.node)
+        self._plain = None
         self.update()
 
     def frame(self) -> QRectF:
         """Its outline in the scene, without what stands out."""
         return QRectF(self.x(), self.y(), self.measures.width, self.measures.height)
 
+    def dyed(self) -> str:
+        """The colour that it was given; empty if it was given none."""
+        return hue(self.canvas.colours.get(self.node), self.canvas.pens.palette)
+
     def box(self) -> Box:
         """The same as plain numbers."""
         return self.x(), self.y(), self.measures.width, self.measures.height
+
+    def ports(self) -> tuple[tuple[bool, Mapping[str, Point]], ...]:
+        """Where ports can be taken hold of, for inputs and for outputs: of a folded node, where there is one alone."""
+        if self.measures.folded is None:
+            return (False, self.measures.inputs), (True, self.measures.outputs)
+        model = self.canvas.model
+        ends = ends_of(model.face(self.node), model.graph.nodes[self.node], model.taken(self.node))
+        middle = HEADER / 2
+        wide = self.measures.width
+        return tuple((out, {port.name: (wide if out else 0.0, middle) for port in ports if len(ports) == 1})
+                     for out, ports in zip((False, True), ends, strict=True))  # fmt: skip
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:  # noqa: ARG002 # Qt's signature
         canvas, look = self.canvas, self.canvas.look(self.node)
@@ -142,11 +174,11 @@ class NodeItem(QGraphicsRectItem):
         exact = round(scale * ratio, 6)
         shots = self.canvas.shots
         shot = shots.get(self.node, exact)
-        if shot is None and not self.canvas.hurried():
+        if shot is None and not self.canvas.pace.hurried():
             shot = self._photographed(exact, ratio)
             shots.put(self.node, exact, shot)
         if shot is None:
-            self.canvas.owe(self)
+            self.canvas.pace.owe(self.node)
             nearest = shots.near(self.node, exact)
             if nearest is None:
                 self._plate(painter, scale, self.canvas.look(self.node))
@@ -171,23 +203,33 @@ class NodeItem(QGraphicsRectItem):
         paint_node(
             painter, self.node, face, self.canvas.entry(self.node), self.canvas.look(self.node), self.measures,
             model.taken(self.node), self.canvas.pens, seeds.of_node(model.graph, self.node, face.inputs),
+            self.canvas.exposed.get(self.node, ()), within=bool(model.level), dyed=self.dyed(),
         )  # fmt: skip
         painter.end()
         return shot
 
     def _plate(self, painter: QPainter, scale: float, look: Look) -> None:
-        pens, face = self.canvas.pens, self.canvas.model.face(self.node)
-        wide, high = self.measures.width, self.measures.height
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        plate = pens.colour["bad" if look.faults or look.run is Run.FAILED else "absent" if face.absent else "node"]
-        painter.fillRect(QRectF(0, 0, wide, high), plate)
-        painter.fillRect(QRectF(0, 0, wide, HEADER), QColor(category_colour(face.category, pens.palette)))
+        plate, colour, head, category, title = self._plain or self._looked_at(look)
+        painter.fillRect(plate, colour)
+        painter.fillRect(head, category)
         if look.picture is not None and self.measures.picture is not None:
             painter.drawImage(QRectF(*self.measures.picture), look.picture)
-        if scale >= 0.34:
+        if scale >= TITLED:
+            pens = self.canvas.pens
             painter.setFont(pens.large)
             painter.setPen(pens.colour["canvas"])
-            painter.drawText(QRectF(6, 0, WIDTH - 12, HEADER), Qt.AlignmentFlag.AlignVCenter, face.title)
+            painter.drawText(QRectF(6, 0, WIDTH - 12, HEADER), Qt.AlignmentFlag.AlignVCenter, title)
+
+    def _looked_at(self, look: Look) -> tuple[QRectF, QColor, QRectF, QColor, str]:
+        pens, face, wide = self.canvas.pens, self.canvas.model.face(self.node), self.measures.width
+        colour = pens.colour["bad" if look.faults or look.run is Run.FAILED else "absent" if face.absent else "node"]
+        if (dyed := self.dyed()) and colour is pens.colour["node"]:
+            colour = QColor(tinted(pens.palette.node, dyed, PLATE))
+        category = QColor(category_colour(face.category, pens.palette))
+        high = HEADER if self.measures.folded is None else HEADER - STRIP
+        plate, head = QRectF(0, 0, wide, self.measures.height), QRectF(0, 0, wide, high)
+        self._plain = plate, colour, head, category, face.title
+        return self._plain
 
     def _progress(self, painter: QPainter, look: Look) -> None:
         pens, wide = self.canvas.pens, self.measures.width

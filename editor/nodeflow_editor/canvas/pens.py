@@ -37,7 +37,6 @@ class Pens:
         self.title_size, self.body_size = QFontMetricsF(self.title), QFontMetricsF(self.body)
         self.small_size = QFontMetricsF(self.small)
         self.edge = QPen(self.colour["node_edge"], 1.0)
-        self.picked = QPen(self.colour["selected"], 2.0)
         self.bad = QPen(self.colour["bad"], 2.0)
         self.none = QPen(Qt.PenStyle.NoPen)
 

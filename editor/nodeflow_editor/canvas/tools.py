@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QMouseEvent, QPainter
 
+from nodeflow_editor.graph_model import Change
+
 if TYPE_CHECKING:
     from nodeflow_editor.canvas.view import GraphView
 
@@ -66,6 +68,14 @@ class Tool:
             self.cancel()
             return True
         return False
+
+    def left(self) -> None:
+        """The keys went elsewhere: one that is held is not seen to be let go."""
+
+    def upset(self, change: Change) -> None:
+        """The graph was changed by something else meanwhile: what was taken hold of may be gone, or elsewhere."""
+        if change.whole or change.removed or change.moved or change.view:
+            self.cancel()
 
     def cancel(self) -> None:
         """Ends without a trace."""

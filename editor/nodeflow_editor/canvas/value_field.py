@@ -26,11 +26,14 @@ LEAVING = (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReas
 
 
 class ValueField(QObject):
-    """Typing in place. Enter or a click elsewhere takes it (in an area Ctrl+Enter), Escape leaves, Tab goes on."""
+    """Typing in place. Enter (in a line) or a click elsewhere takes it, Escape leaves, Tab goes on.
+
+    With Ctrl it is the window's key, which takes what is typed and runs the graph.
+    """
 
     def __init__(
         self, view: GraphView, box: Callable[[], QRectF | None], text: str, take: Callable[[str], str],
-        step: Callable[[int], None], name: str, *, area: bool = False,
+        step: Callable[[int], None], name: str, *, area: bool = False, prompt: bool = False,
     ) -> None:  # fmt: skip
         """Opens the field.
 
@@ -42,13 +45,14 @@ class ValueField(QObject):
             step: is called after the typing with 1 for the next value, -1 for the one before.
             name: of the input, for those who hear the screen.
             area: whether several lines are typed.
+            prompt: whether words in them have weights.
         """
         super().__init__(view)
         self._view, self._box, self._take, self._step = view, box, take, step
         self._over, self._area = False, area
         self.widget: QLineEdit | LongText
         if area:
-            self.widget = LongText(text, view.viewport())
+            self.widget = LongText(text, view.viewport(), prompt=prompt)
         else:
             self.widget = QLineEdit(view.viewport())
             self.widget.setMaxLength(2**24)
@@ -57,7 +61,7 @@ class ValueField(QObject):
         self._before = self.widget.text()
         self._refused: str | None = None
         self.widget.setAccessibleName(name)
-        self.why = QLabel(view.viewport(), wordWrap=True)
+        self.why = QLabel(view.viewport(), wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self.why.setObjectName("refusal")
         self.why.setFont(font(SMALL + 1))
         self.why.hide()
@@ -111,7 +115,7 @@ class ValueField(QObject):
 
     def _enters(self, event: QKeyEvent) -> bool:
         enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        return enter and (not self._area or bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier))
+        return enter and not self._area and not event.modifiers() & Qt.KeyboardModifier.ControlModifier
 
     def _key(self, event: QKeyEvent) -> bool:
         key = event.key()

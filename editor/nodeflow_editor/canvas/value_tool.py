@@ -28,8 +28,10 @@ CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftM
 class ValuePress(Tool):
     """From a press on a value to its end. While a number is dragged, the node shows it and the document waits."""
 
-    def __init__(self, view: GraphView, press: Press, node: str, port: str) -> None:
+    def __init__(self, view: GraphView, press: Press, node: str, port: str, *, chosen: bool = False) -> None:
+        """Begins at a press on a value of a node; `chosen`: whether the node was chosen before."""
         super().__init__(view)
+        self._chosen = chosen
         self._press, self._node, self._port = press, node, port
         self._last, self._dragged = press.x, False
         canvas = view.canvas
@@ -51,11 +53,13 @@ class ValuePress(Tool):
         return self._press.x - self.view.canvas.nodes[self._node].x() >= left + wide - MARK
 
     def _pace(self) -> float:
-        """How much a pixel changes the number; a slider's fill follows the mouse."""
+        """How much a pixel changes the number; a slider's fill follows the mouse, unless that leaps over numbers."""
         row = self.view.canvas.nodes[self._node].measures.row(self._port)
         low, high = self._range.low, self._range.high
         if self._input.widget == "slider" and row is not None and row.value and low is not None and high is not None:
-            return (high - low) / row.value[2]
+            follows = (high - low) / row.value[2]
+            if type(self._before) is float or follows <= self._range.step:
+                return follows
         return float(self._range.step) / TRAVEL
 
     def move(self, press: Press) -> None:
@@ -63,7 +67,7 @@ class ValuePress(Tool):
         if not self._dragged and away * self.view.scale_now**2 < SLACK**2:
             return
         if not self._number:
-            drag = Drag(self.view, self._press, self._node)
+            drag = Drag(self.view, self._press, self._node, chosen=self._chosen)
             self.view.use(drag)
             drag.move(press)
             return
@@ -87,8 +91,10 @@ class ValuePress(Tool):
         canvas = self.view.canvas
         self.view.rest()
         if not self._dragged:
-            if self._press.holds(SHIFT):
-                return  # the node was chosen beside others
+            if self._press.holds(SHIFT):  # it was about which nodes are chosen
+                if self._chosen:
+                    canvas.select(canvas.selection - {self._node})
+                return
             wanted = self.view.mark_wanted if self._on_mark() else self.view.value_wanted
             wanted.emit(self._node, self._port)
             return

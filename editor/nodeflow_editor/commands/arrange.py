@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from nodeflow.edits import MoveNodes
-from nodeflow_editor.actions import Action, with_selection
+from nodeflow.edits import Group, MoveNodes
+from nodeflow_editor.actions import Action, with_selection, with_some
 from nodeflow_editor.arranging import Side, aligned, spread
 from nodeflow_editor.canvas.layout import layered
 from nodeflow_editor.canvas.metrics import Box, Point
 from nodeflow_editor.canvas.moving import SNAP
-from nodeflow_editor.marks import framed, tidy
+from nodeflow_editor.marks import carried, framed, stretched, tidy
+from nodeflow_editor.notepad import shifted
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
@@ -23,11 +24,14 @@ def boxes(page: Page) -> dict[str, Box]:
     return {node: page.scene.nodes[node].box() for node in page.model.graph.nodes if node in page.scene.selection}
 
 
-def move(window: Window, places: Mapping[str, Point], text: str, merge: str = "") -> None:
-    """Moves nodes, in one step of undo."""
-    if places:
-        edit = MoveNodes({node: [tidy(x), tidy(y)] for node, (x, y) in places.items()})
-        window.do(edit, text, merge=merge)
+def move(window: Window, places: Mapping[str, Point], text: str) -> None:
+    """Moves nodes, in one step of undo; frames that held them grow so that they still do."""
+    page = window.page
+    if places and page is not None:
+        before = {node: page.scene.nodes[node].box() for node in places}
+        after = {node: (x, y, *before[node][2:]) for node, (x, y) in places.items()}
+        moved = MoveNodes({node: [tidy(x), tidy(y)] for node, (x, y) in places.items()})
+        window.do(Group((moved, *stretched(page.model.graph, before, after))), text)
 
 
 def lay_out(window: Window) -> None:
@@ -66,16 +70,23 @@ def step(dx: float, dy: float) -> Callable[[Window], None]:
 
     def run(window: Window) -> None:
         if window.page is not None:
-            places = {node: (box[0] + dx * SNAP, box[1] + dy * SNAP) for node, box in boxes(window.page).items()}
-            move(window, places, "Move", f"step:{','.join(sorted(places))}")
+            across, down = dx * SNAP, dy * SNAP
+            places = {node: [tidy(box[0] + across), tidy(box[1] + down)] for node, box in boxes(window.page).items()}
+            graph, notes = window.page.model.graph, window.page.scene.notes.selection
+            moved = (MoveNodes(places),) if places else ()
+            edit = Group((*moved, *carried(graph, places, across, down), *shifted(graph, notes, (across, down))))
+            window.do(edit, "Move", merge=f"step:{','.join([*sorted(places), *map(str, sorted(notes))])}")
 
     return run
 
 
 def frame(window: Window) -> None:
-    """Draws a frame around the chosen nodes."""
+    """Draws a frame around the chosen nodes and notes."""
     page = window.page
-    if page is not None and window.do(framed(page.model.graph, "Frame", boxes(page).values()), "Add frame"):
+    if page is None:
+        return
+    noted = [page.scene.notes.items[number].box() for number in page.scene.notes.selection]
+    if window.do(framed(page.model.graph, "Frame", [*boxes(page).values(), *noted]), "Add frame"):
         page.view.title_wanted.emit(page.scene.frames[-1].marked.number)
 
 
@@ -88,7 +99,7 @@ ACTIONS = (
     Action("arrange.layout", "Lay out", "Node", lay_out, ("Ctrl+L",), "arrange",
            "Put the chosen nodes in columns by what they need", with_selection),
     Action("arrange.frame", "Frame", "Node", frame, ("Ctrl+G",), "arrange",
-           "Draw a frame around the chosen nodes", with_selection),
+           "Draw a frame around the chosen nodes", with_some),
     Action("arrange.left", "Align left", "Node", align("left"), ("Ctrl+Alt+Left",), "align", when=several),
     Action("arrange.centre", "Align centres", "Node", align("centre"), (), "align", when=several),
     Action("arrange.right", "Align right", "Node", align("right"), ("Ctrl+Alt+Right",), "align", when=several),
@@ -97,8 +108,8 @@ ACTIONS = (
     Action("arrange.bottom", "Align bottom", "Node", align("bottom"), ("Ctrl+Alt+Down",), "align", when=several),
     Action("arrange.across", "Spread across", "Node", distribute(down=False), (), "align", when=several),
     Action("arrange.down", "Spread down", "Node", distribute(down=True), (), "align", when=several),
-    Action("arrange.step_left", "Move left", "", step(-1, 0), ("Left",), when=with_selection),
-    Action("arrange.step_right", "Move right", "", step(1, 0), ("Right",), when=with_selection),
-    Action("arrange.step_up", "Move up", "", step(0, -1), ("Up",), when=with_selection),
-    Action("arrange.step_down", "Move down", "", step(0, 1), ("Down",), when=with_selection),
+    Action("arrange.step_left", "Move left", "", step(-1, 0), ("Left",), when=with_some),
+    Action("arrange.step_right", "Move right", "", step(1, 0), ("Right",), when=with_some),
+    Action("arrange.step_up", "Move up", "", step(0, -1), ("Up",), when=with_some),
+    Action("arrange.step_down", "Move down", "", step(0, 1), ("Down",), when=with_some),
 )  # fmt: skip

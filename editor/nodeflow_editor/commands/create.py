@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QPointF
 
+from nodeflow_editor import examples
 from nodeflow_editor.actions import Action, with_page
 from nodeflow_editor.canvas.moving import snapped
 from nodeflow_editor.chooser import Choice, Chooser
+from nodeflow_editor.commands import notes, pieces
 from nodeflow_editor.commands.edit import cursor_place
 from nodeflow_editor.creating import Kind, added, fitting, kinds
 from nodeflow_editor.ranking import Candidate, ranked
-from nodeflow_editor.theme import category_colour
+from nodeflow_editor.theme import category_colour, hue
 from nodeflow_editor.wiring import End
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
     from nodeflow_editor.window import Window
 
+NOTE = "note:"
+"""Stands for a note among the keys of node types, which have no colon at the end."""
+NOT_NOW = "not now"
 MANY = 40
 """Chosen nodes that Shift+Enter tries to wire, at most."""
 
@@ -28,18 +33,44 @@ def offer(window: Window, page: Page, place: QPointF, start: End | None) -> Choo
     """Opens the list of node types at a place of the scene; with a wire in hand only those that fit it."""
     found = kinds(window.catalog, page.model)
     known = {kind.candidate.key: kind for kind in (fitting(page.model, found, start) if start else found)}
-    candidates = [kind.candidate for kind in known.values()]
-    used = window.settings.get("used", {})
+    besides = others(window, page, place) if start is None else {}
+    candidates = [*(kind.candidate for kind in known.values()), *(offer.candidate for offer in besides.values())]
+    used, common = window.settings.get("used", {}), examples.common(examples.folder())
 
     def find(text: str) -> Sequence[Choice]:
-        return [_choice(known[item.key], window) for item in ranked(text, candidates, used)]
+        return [besides[item.key].choice if item.key in besides else _choice(known[item.key], window)
+                for item in ranked(text, candidates, used, common=common)]  # fmt: skip
+
+    def take(key: str, aside: bool) -> None:
+        if key in besides:
+            besides[key].run(aside)
+            count(window, key)
+        else:
+            _add(window, page, known[key], place, start, aside=aside)
 
     hint = "Add a node" if start is None else f"Wire {start.node}.{start.port} to"
     chooser = Chooser(find, window.look, hint, window)
-    chooser.chosen.connect(lambda key, aside: _add(window, page, known[key], place, start, aside=aside))
+    chooser.chosen.connect(take)
+    chooser.menu_wanted.connect(lambda key, spot: pieces.menu(window, page, place, key, spot, chooser))
     chooser.left.connect(page.setFocus)
     chooser.show_at(page.view.viewport().mapToGlobal(page.view.mapFromScene(place)) + QPoint(2, 2))
     return chooser
+
+
+def others(window: Window, page: Page, place: QPointF) -> dict[str, pieces.Offer]:
+    """What is offered beside node types: a note, and one's own pieces."""
+    shown = Choice(NOTE, "Note", "canvas", hue("yellow", window.look), "a text on the canvas; Enter begins it")
+    note = pieces.Offer(
+        Candidate.of(NOTE, "Note", "text comment remark"), shown, lambda _: notes.Typing.of(window).begin(page, place)
+    )
+    return {NOTE: note, **pieces.offers(window, page, place)}
+
+
+def count(window: Window, key: str) -> None:
+    """Notes that something was taken: what is used most is offered first."""
+    used = dict(window.settings.get("used", {}))
+    used[key] = used.get(key, 0) + 1
+    window.settings.set("used", used)
 
 
 def _choice(kind: Kind, window: Window) -> Choice:
@@ -57,9 +88,7 @@ def _add(window: Window, page: Page, kind: Kind, place: QPointF, start: End | No
     made = added(page.model.graph, page.model.face, kind, corner, wires)
     if window.do(made.edit, f"Add {kind.face.title}"):
         page.scene.select([made.node])
-        used = dict(window.settings.get("used", {}))
-        used[kind.candidate.key] = used.get(kind.candidate.key, 0) + 1
-        window.settings.set("used", used)
+        count(window, kind.candidate.key)
     page.setFocus()
 
 
@@ -106,21 +135,27 @@ def find_node(window: Window) -> None:
 
 
 def command(window: Window) -> None:
-    """Offers all actions that can be done now."""
+    """Offers all actions that can be done now, and by name those that cannot: they are there."""
     table = window.actions_table
     table.refresh()
-    ready = {name: action for name, action in table.known.items() if table.made[name].isEnabled()}
-    candidates = [Candidate.of(name, action.title, action.menu, action.help) for name, action in ready.items()]
+    ready: list[Candidate] = []
+    others: list[Candidate] = []
+    for name, action in table.known.items():
+        fits = ready if table.made[name].isEnabled() else others
+        fits.append(Candidate.of(name, action.title, action.menu, action.help))
     used = window.settings.get("commands", {})
 
     def find(text: str) -> Sequence[Choice]:
-        found = ranked(text, candidates, used)
-        return [
-            Choice(item.key, item.title, table.made[item.key].shortcut().toString(), "", ready[item.key].help)
-            for item in found
-        ]
+        known = table.known
+        now = [Choice(item.key, item.title, table.made[item.key].shortcut().toString(), "", known[item.key].help)
+               for item in ranked(text, ready, used)]  # fmt: skip
+        later = ranked(text, others, used) if text.strip() else []
+        return now + [Choice(item.key, item.title, NOT_NOW, "", known[item.key].help) for item in later]
 
     def run(name: str, _: bool) -> None:
+        if not table.made[name].isEnabled():
+            window.tell(f"{table.known[name].title}: not now, as there is nothing that it could be done to")
+            return
         window.settings.set("commands", {**used, name: used.get(name, 0) + 1})
         table.made[name].trigger()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QMimeData, QPointF
 from PySide6.QtGui import QCursor, QGuiApplication
 
 from nodeflow.edits import Edit, Group, RemoveNode
 from nodeflow.errors import GraphError
-from nodeflow_editor.actions import Action, with_page, with_selection
+from nodeflow_editor.actions import Action, with_page, with_some
+from nodeflow_editor.canvas.moving import counted
+from nodeflow_editor.dropping import Dropping
 from nodeflow_editor.marks import reframed
+from nodeflow_editor.notepad import renoted
 from nodeflow_editor.pieces import Pasted, copied, pasted
 
 if TYPE_CHECKING:
@@ -41,9 +44,10 @@ def can_redo(window: Window) -> bool:
 
 
 def select_all(window: Window) -> None:
-    """Chooses every node."""
+    """Chooses every node and note."""
     if window.page is not None:
-        window.page.scene.select(window.page.scene.nodes)
+        scene = window.page.scene
+        scene.select(scene.nodes, notes=scene.notes.items)
 
 
 def chosen(page: Page) -> list[str]:
@@ -52,28 +56,33 @@ def chosen(page: Page) -> list[str]:
 
 
 def with_marks(window: Window) -> bool:
-    """Whether nodes or frames are chosen."""
-    return with_selection(window) or (window.page is not None and bool(window.page.scene.frame_selection))
+    """Whether nodes, notes or frames are chosen."""
+    return with_some(window) or (window.page is not None and bool(window.page.scene.frame_selection))
 
 
 def remove(window: Window) -> None:
-    """Removes the chosen nodes with the wires from them, or the chosen frame."""
+    """Removes the chosen nodes with the wires from them and the chosen notes, or the chosen frame."""
     page = window.page
     if page is None:
         return
-    nodes, frames = chosen(page), page.scene.frame_selection
+    nodes, notes, frames = chosen(page), page.scene.notes.selection, page.scene.frame_selection
     edits: list[Edit] = [RemoveNode(node) for node in nodes]
     if frames:
         edits.append(reframed(page.model.graph, removed=frames))
+    if notes:
+        edits.append(renoted(page.model.graph, removed=notes))
     if edits:
-        what = f"{len(nodes)} nodes" if len(nodes) > 1 else "node" if nodes else "frame"
+        what = counted(len(nodes), len(notes)) if nodes or notes else "frame"
         window.do(Group(tuple(edits)), f"Remove {what}")
 
 
 def copy(window: Window) -> None:
-    """Puts the chosen nodes on the clipboard, as the text of a graph."""
-    if window.page is not None and window.page.scene.selection:
-        QGuiApplication.clipboard().setText(copied(window.page.model.graph, window.page.scene.selection))
+    """Puts the chosen nodes and notes on the clipboard, as the text of a graph."""
+    page = window.page
+    if page is not None and with_some(window):
+        QGuiApplication.clipboard().setText(
+            copied(page.model.graph, page.scene.selection, page.scene.notes.selection)
+        )  # fmt: skip
 
 
 def cut(window: Window) -> None:
@@ -96,11 +105,16 @@ def _paste(window: Window, *, keep: bool) -> None:
     page = window.page
     if page is None:
         return
-    place = cursor_place(page)
+    place, data = cursor_place(page), QGuiApplication.clipboard().mimeData() or QMimeData()  # Qt may have none
+    text = data.text()
+    graph = text.lstrip().startswith("{")  # else it is no more than what was copied last, somewhere
+    if not graph and (data.hasUrls() or data.hasImage()):
+        Dropping.of(window).drop(data, place, "Paste")
+        return
     try:
-        made = pasted(page.model.graph, QGuiApplication.clipboard().text(), (place.x(), place.y()), keep=keep)
-    except GraphError:
-        window.tell("the clipboard holds no nodes")
+        made = pasted(page.model.graph, text, (place.x(), place.y()), keep=keep)
+    except GraphError as error:
+        window.tell(f"not pasted: {error}" if graph else "the clipboard holds no nodes and no picture")
         return
     _put(window, page, made, "Paste")
 
@@ -108,15 +122,15 @@ def _paste(window: Window, *, keep: bool) -> None:
 def duplicate(window: Window) -> None:
     """Makes copies of the chosen nodes beside them, fed by the same wires."""
     page = window.page
-    if page is not None and page.scene.selection:
-        text = copied(page.model.graph, page.scene.selection)
+    if page is not None and with_some(window):
+        text = copied(page.model.graph, page.scene.selection, page.scene.notes.selection)
         _put(window, page, pasted(page.model.graph, text, keep=True), "Duplicate")
 
 
 def _put(window: Window, page: Page, made: Pasted, text: str) -> None:
-    count = len(made.nodes)
-    if count and window.do(made.edit, f"{text} {count} nodes" if count > 1 else f"{text} node"):
-        page.scene.select(made.nodes)
+    what = counted(len(made.nodes), len(made.notes))
+    if what and window.do(made.edit, f"{text} {what}"):
+        page.scene.select(made.nodes, notes=made.notes)
 
 
 def cursor_place(page: Page) -> QPointF:
@@ -129,12 +143,13 @@ def cursor_place(page: Page) -> QPointF:
 ACTIONS = (
     Action("edit.undo", "Undo", "Edit", undo, ("Ctrl+Z",), "undo", when=can_undo),
     Action("edit.redo", "Redo", "Edit", redo, ("Ctrl+Shift+Z", "Ctrl+Y"), "undo", when=can_redo),
-    Action("edit.cut", "Cut", "Edit", cut, ("Ctrl+X",), "copy", when=with_selection),
-    Action("edit.copy", "Copy", "Edit", copy, ("Ctrl+C",), "copy", "Copy as the text of a graph", with_selection),
-    Action("edit.paste", "Paste", "Edit", paste, ("Ctrl+V",), "copy", "Paste at the cursor", with_page),
+    Action("edit.cut", "Cut", "Edit", cut, ("Ctrl+X",), "copy", when=with_some),
+    Action("edit.copy", "Copy", "Edit", copy, ("Ctrl+C",), "copy", "Copy as the text of a graph", with_some),
+    Action("edit.paste", "Paste", "Edit", paste, ("Ctrl+V",), "copy",
+           "Paste at the cursor: nodes, files, or a picture, which gets a node that loads it", with_page),
     Action("edit.paste_wired", "Paste with wires", "Edit", paste_wired, ("Ctrl+Shift+V",), "copy",
            "Paste at the cursor, fed by what fed the copied nodes", with_page),
-    Action("edit.duplicate", "Duplicate", "Edit", duplicate, ("Ctrl+D",), "copy", when=with_selection),
+    Action("edit.duplicate", "Duplicate", "Edit", duplicate, ("Ctrl+D",), "copy", when=with_some),
     Action("edit.remove", "Remove", "Edit", remove, ("Del", "Backspace"), "copy", when=with_marks),
     Action("edit.select_all", "Select all", "Edit", select_all, ("Ctrl+A",), "select", when=with_page),
 )  # fmt: skip

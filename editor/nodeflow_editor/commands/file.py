@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QFileDialog, QMenu
 
+from nodeflow_editor import examples
 from nodeflow_editor.actions import Action, with_page
 from nodeflow_editor.chooser import Choice, Chooser
 from nodeflow_editor.closing import Closing
@@ -50,6 +51,21 @@ def ask_recent(window: Window) -> None:
 
     chooser = Chooser(find, window.look, "Open recent", window)
     chooser.chosen.connect(lambda name, _: files.open(known[name]))
+    chooser.show_at(window.mapToGlobal(QPoint(window.width() // 2 - 210, 90)))
+
+
+def ask_example(window: Window) -> None:
+    """Offers the graphs that come with nodeflow, by typing; the one chosen opens as a copy."""
+    place = examples.folder()
+    known = {str(one.file): one for one in examples.examples(place)} if place is not None else {}
+    candidates = [Candidate.of(name, one.title, one.file.stem, one.group) for name, one in known.items()]
+
+    def find(text: str) -> Sequence[Choice]:
+        found = ranked(text, candidates, {}) if text else candidates
+        return [Choice(item.key, item.title, known[item.key].group, "", known[item.key].help) for item in found]
+
+    chooser = Chooser(find, window.look, "Open an example", window)
+    chooser.chosen.connect(lambda name, _: Files.of(window).open(known[name].file, own=False))
     chooser.show_at(window.mapToGlobal(QPoint(window.width() // 2 - 210, 90)))
 
 
@@ -158,6 +174,8 @@ ACTIONS = (
     Action("file.new", "New", "File", new, ("Ctrl+N",), "open", "An empty graph in a new tab"),
     Action("file.open", "Open…", "File", ask_open, ("Ctrl+O",), "open", "Graphs, and pictures that carry one"),
     Action("file.recent", "Open recent", "File", ask_recent, ("Ctrl+Shift+O",), "open", "The files opened last"),
+    Action("file.example", "Open an example…", "File", ask_example, ("Ctrl+Alt+O",), "open",
+           "A copy of one of the graphs that come with nodeflow"),
     Action("file.reopen", "Reopen closed tab", "File", reopen, ("Ctrl+Shift+T",), "open", when=can_reopen),
     Action("file.save", "Save", "File", save, ("Ctrl+S",), "save", when=with_page),
     Action("file.save_as", "Save as…", "File", save_as, ("Ctrl+Shift+S",), "save", when=with_page),

@@ -28,7 +28,7 @@ def attach(window: Window) -> FormPanel:
         node = place.partition(".")[0]
         if window.page is not None and node in window.page.scene.nodes:
             window.page.scene.select([node])
-            window.page.view.centerOn(window.page.scene.nodes[node].frame().center())
+            window.page.view.bring(window.page.scene.nodes[node].frame())
 
     def canvas() -> None:
         if window.page is not None:

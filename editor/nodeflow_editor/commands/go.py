@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nodeflow_editor.page import Page
     from nodeflow_editor.window import Window
 
+_NOTE = "note:"
+"""Before the number of a note: no node's id has a colon."""
+LONG = 600
+"""Characters of a note that are told."""
 NAMED = 4
 """Wired inputs that are told of a node that was gone to."""
 
@@ -27,10 +31,15 @@ def to_node(way: Way, *, more: bool = False) -> Callable[[Window], None]:
 
     def run(window: Window) -> None:
         page = window.page
-        if page is None or not page.scene.nodes:
+        if page is None or not (page.scene.nodes or page.scene.notes.items):
             return
-        boxes: dict[str, Box] = {node: item.box() for node, item in page.scene.nodes.items()}
-        chosen = {node: boxes[node] for node in page.scene.selection}
+        scene = page.scene
+        boxes: dict[str, Box] = {node: item.box() for node, item in scene.nodes.items()}
+        chosen = {node: boxes[node] for node in scene.selection}
+        for number, note in scene.notes.items.items():
+            boxes[_NOTE + str(number)] = note.box()
+            if number in scene.notes.selection:
+                chosen[_NOTE + str(number)] = note.box()
         if chosen:
             found = beyond(boxes, farthest(chosen, way), way)
         else:
@@ -39,10 +48,16 @@ def to_node(way: Way, *, more: bool = False) -> Callable[[Window], None]:
         if found is None:
             window.tell(f"no node stands further {way}")
             return
-        page.scene.select([found], more=more)
-        page.view.ensureVisible(page.scene.nodes[found].frame(), 32, 32)
-        page.view.setAccessibleDescription(told(page, found))
-        window.tell(told(page, found))
+        if found.startswith(_NOTE):
+            at = int(found.removeprefix(_NOTE))
+            scene.select((), notes=[at], more=more)
+            box, said = scene.notes.items[at].frame(), f"Note: {scene.notes.items[at].marked.text[:LONG]}"
+        else:
+            scene.select([found], more=more)
+            box, said = scene.nodes[found].frame(), told(page, found)
+        page.view.reveal(box)
+        page.view.setAccessibleDescription(said)
+        window.tell(said)
 
     return run
 

@@ -15,6 +15,7 @@ from nodeflow_editor.border import plain
 from nodeflow_editor.canvas import hits
 from nodeflow_editor.canvas.inline import LineField
 from nodeflow_editor.canvas.metrics import HEADER
+from nodeflow_editor.commands.wires import of_port
 from nodeflow_editor.files import Files
 from nodeflow_editor.graph_dock import GraphDock
 from nodeflow_editor.interface import exposed_input, opened_output
@@ -30,9 +31,11 @@ def gather(window: Window) -> None:
     page = window.page
     if page is None:
         return
-    boxes = {node: item.box() for node, item in page.scene.nodes.items()}
+    boxes, chosen = {node: item.box() for node, item in page.scene.nodes.items()}, page.scene.selection
+    pictures = (page.scene.nodes[node].measures.picture for node in chosen)
+    high = max((picture[3] for picture in pictures if picture is not None), default=0.0)
     try:
-        made = gathered(page.model.graph, page.scene.selection, boxes)
+        made = gathered(page.model.graph, chosen, boxes, notes=page.scene.notes.selection, picture=high)
     except GraphError as error:
         window.tell(str(error))
         return
@@ -103,7 +106,7 @@ def rename(window: Window) -> None:
         except GraphError as error:
             window.tell(str(error))
             return
-        window.do(edit, "Rename subgraph")
+        window.do(edit, "Rename subgraph", page=page)
 
     LineField(page.view, QRectF(left + 4, top + 3, wide - 22, HEADER - 5), old, done)
 
@@ -134,13 +137,10 @@ def at_port(window: Window, page: Page, place: QPointF) -> Iterator[QAction]:
     if near is None:
         return
     node, port, out = near
-    if out:
-        made = QAction(f"Expose {node}.{port} as an output of the graph", window)
-        made.triggered.connect(lambda: expose(window, page, node, port, out=True))
-    else:
-        made = QAction(f"Expose {node}.{port} as a parameter of the graph", window)
-        made.triggered.connect(lambda: expose(window, page, node, port, out=False))
+    made = QAction(f"Expose {node}.{port} as {'an output' if out else 'a parameter'} of the graph", window)
+    made.triggered.connect(lambda: expose(window, page, node, port, out=out))
     yield made
+    yield from of_port(window, page, node, port, out=out)
 
 
 def expose(window: Window, page: Page, node: str, port: str, *, out: bool) -> None:

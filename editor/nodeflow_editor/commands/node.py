@@ -8,25 +8,34 @@ from typing import TYPE_CHECKING, Literal
 from PySide6.QtCore import QPoint, QPointF, QRectF
 from PySide6.QtWidgets import QMenu
 
-from nodeflow.edits import Edit, Group, RemoveNode, RenameNode, SetMode
+from nodeflow.edits import Edit, Group, RenameNode, SetMode
 from nodeflow_editor.actions import Action, with_selection
+from nodeflow_editor.canvas import hits, noting
 from nodeflow_editor.canvas.inline import LineField
 from nodeflow_editor.canvas.metrics import HEADER
 from nodeflow_editor.commands.edit import chosen
 from nodeflow_editor.commands.graphs import at_port
+from nodeflow_editor.commands.wires import at_wire
 from nodeflow_editor.marks import TITLE, reframed
-from nodeflow_editor.wiring import End, joined, reason
+from nodeflow_editor.wiring import bridged
 
 if TYPE_CHECKING:
     from nodeflow_editor.page import Page
     from nodeflow_editor.window import Window
 
 ON_NODE = (
-    "create.find", "", "edit.cut", "edit.copy", "edit.paste", "edit.duplicate", "", "node.rename", "node.mute",
-    "node.bypass", "node.dissolve", "edit.remove", "", "arrange.frame", "arrange.layout", "",
-    "graph.gather", "graph.enter", "graph.dissolve",
+    "run.to_node", "view.picture", "value.edit", "", "edit.cut", "edit.copy", "edit.paste", "edit.duplicate", "",
+    "node.rename", "node.mute", "node.bypass", "node.fold", "node.dissolve", "edit.remove", "", "node.colour",
+    "arrange.frame", "arrange.layout", "", "graph.gather", "graph.enter", "graph.dissolve",
 )  # fmt: skip
-ON_CANVAS = ("create.add", "create.find", "", "edit.paste", "edit.select_all", "", "view.fit", "view.full_size")
+ON_FRAME = ("node.rename", "node.colour", "edit.remove")
+ON_NOTE = (
+    "note.edit", "", "edit.cut", "edit.copy", "edit.paste", "edit.duplicate", "edit.remove", "", "node.colour",
+    "arrange.frame",
+)  # fmt: skip
+ON_CANVAS = (
+    "create.add", "create.note", "create.find", "", "edit.paste", "edit.select_all", "", "view.fit", "view.full_size",
+)  # fmt: skip
 
 
 def _toggle(window: Window, mode: Literal["muted", "bypassed"], what: str) -> None:
@@ -51,16 +60,19 @@ def bypass(window: Window) -> None:
 
 
 def rename(window: Window) -> None:
-    """Types another id for the chosen node, on its title."""
+    """Types another id for the chosen node, on its title, or what the chosen frame or note says."""
     page = window.page
+    if page is not None and not page.scene.selection and page.scene.frame_selection:
+        page.view.title_wanted.emit(*page.scene.frame_selection)
+    if page is not None and not page.scene.selection and len(page.scene.notes.selection) == 1:
+        page.view.note_wanted.emit(*page.scene.notes.selection)
     if page is None or len(page.scene.selection) != 1:
         return
     (node,) = page.scene.selection
     left, top, wide, _ = page.scene.nodes[node].box()
 
     def done(text: str) -> None:
-        if window.do(RenameNode(node, text.strip()), "Rename node"):
-            page.scene.select([text.strip()])
+        window.do(RenameNode(node, text.strip()), "Rename node", page=page)
 
     LineField(page.view, QRectF(left + 4, top + 3, wide - 22, HEADER - 5), node, done)
 
@@ -70,33 +82,23 @@ def dissolve(window: Window) -> None:
     page = window.page
     if page is None:
         return
-    graph, edits = page.model.graph, []
-    for node in chosen(page):
-        bridges = list(_bridges(page, node))
-        for edit in (RemoveNode(node), *(joined(graph, page.model.face, start, end) for start, end in bridges)):
-            edits.append(edit)
-    if edits:
-        window.do(Group(tuple(edits)), "Dissolve node")
-
-
-def _bridges(page: Page, node: str) -> list[tuple[End, End]]:
-    """Wires that may lead past a node: from what fed it to what it fed, where that fits."""
-    model = page.model
-    feeds = [link for link in model.links([node]) if link.source not in page.scene.selection]
-    takers = [link for link in model.links() if link.source == node and link.node not in page.scene.selection]
-    found = []
-    for taker in takers:
-        end = End(taker.node, taker.port, False)
-        starts = (End(feed.source, feed.output, True) for feed in feeds)
-        start = next((one for one in starts if reason(model.graph, model.face, one, end) is None), None)
-        if start is not None:
-            found.append((start, end))
-    return found
+    nodes = chosen(page)
+    if nodes:
+        what = "Dissolve nodes" if len(nodes) > 1 else "Dissolve node"
+        window.do(bridged(page.model.graph, page.model.face, nodes), what)
 
 
 def one_chosen(window: Window) -> bool:
     """Whether exactly one node is chosen."""
     return window.page is not None and len(window.page.scene.selection) == 1
+
+
+def can_rename(window: Window) -> bool:
+    """Whether one node, one frame or one note is chosen."""
+    page = window.page
+    if page is None or one_chosen(window):
+        return page is not None
+    return not page.scene.selection and 1 in (len(page.scene.frame_selection), len(page.scene.notes.selection))
 
 
 def attach(window: Window) -> None:
@@ -106,11 +108,22 @@ def attach(window: Window) -> None:
         made = QMenu(window)
         made.aboutToHide.connect(made.deleteLater)
         window.actions_table.refresh()
-        for offered in at_port(window, page, place):
+        x, y = place.x(), place.y()
+        port, portal = hits.port_near(page.scene, x, y), hits.portal_at(page.scene, x, y)
+        node = port is not None or (portal is None and hits.node_at(page.scene, x, y) is not None)
+        note = not node and portal is None and noting.note_at(page.scene, x, y) is not None
+        wires = [] if node or note else list(at_wire(window, page, place))
+        frame = None if node or note or wires else hits.frame_title_at(page.scene, x, y)
+        if frame is not None:
+            page.scene.select_frame(frame.marked.number)
+            window.actions_table.refresh()
+        for offered in (*at_port(window, page, place), *wires):
             offered.setParent(made)
             made.addAction(offered)
+        if node:
             made.addSeparator()
-        for name in ON_NODE if page.scene.selection else ON_CANVAS:
+        on_mark = ON_NOTE if note else ON_FRAME
+        for name in ON_NODE if node else () if wires else on_mark if note or frame is not None else ON_CANVAS:
             if name:
                 made.addAction(window.actions_table.made[name])
             else:
@@ -124,7 +137,7 @@ def attach(window: Window) -> None:
         frame, box = item.marked, item.rect()
 
         def done(text: str) -> None:
-            window.do(reframed(page.model.graph, [replace(frame, title=text)]), "Name frame")
+            window.do(reframed(page.model.graph, [replace(frame, title=text)]), "Name frame", page=page)
 
         LineField(page.view, QRectF(box.x() + 8, box.y() + 4, min(box.width() - 16, 320), TITLE - 6), frame.title, done)
 
@@ -132,11 +145,17 @@ def attach(window: Window) -> None:
         page.view.menu_wanted.connect(lambda spot, place: menu(page, spot, place))
         page.view.title_wanted.connect(lambda number: title(page, number))
 
+    def settle() -> None:
+        for field in window.findChildren(LineField):
+            field.finish()
+
     window.page_opened.connect(opened)
+    window.settling.connect(settle)
 
 
 ACTIONS = (
-    Action("node.rename", "Rename", "Node", rename, ("F2",), "node", "Give the chosen node another id", one_chosen),
+    Action("node.rename", "Rename", "Node", rename, ("F2",), "node",
+           "Give the chosen node another id, the chosen frame another title", can_rename),
     Action("node.mute", "Mute", "Node", mute, ("Ctrl+M",), "node",
            "The chosen nodes and what needs them do not run", with_selection),
     Action("node.bypass", "Bypass", "Node", bypass, ("Ctrl+B",), "node",

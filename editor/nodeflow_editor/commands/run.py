@@ -5,24 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nodeflow_editor.actions import Action, with_page
+from nodeflow_editor.commands.value import Values
 from nodeflow_editor.run_part import RunPart
 
 if TYPE_CHECKING:
     from nodeflow_editor.window import Window
 
 
+def settled(window: Window) -> bool:
+    """Takes what is being typed; whether it was taken. What is refused stays open, with the reason."""
+    window.settling.emit()
+    values = next((part for part in window.parts if isinstance(part, Values)), None)
+    return values is None or values.field is None or values.field.over
+
+
 def run(window: Window) -> None:
     """Runs the graph in front."""
-    if window.page is not None:
-        window.settling.emit()
+    if window.page is not None and settled(window):
         RunPart.of(window).submit(window.page)
 
 
 def run_to_node(window: Window) -> None:
     """Computes the chosen node and what it needs."""
     page = window.page
-    if page is not None and len(page.scene.selection) == 1:
-        window.settling.emit()
+    if page is not None and len(page.scene.selection) == 1 and settled(window):
         (node,) = page.scene.selection
         RunPart.of(window).submit(page, node)
 

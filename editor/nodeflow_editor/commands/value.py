@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QMenu
 from nodeflow.delta import ABSENT
 from nodeflow.document import Input
 from nodeflow.edits import Edit, SetInput
-from nodeflow.errors import GraphError
 from nodeflow.spec import Port
 from nodeflow_editor import seeds
 from nodeflow_editor.actions import Action
@@ -21,6 +20,7 @@ from nodeflow_editor.canvas.value_field import ValueField
 from nodeflow_editor.canvas.values import current
 from nodeflow_editor.choice_menu import ChoiceMenu
 from nodeflow_editor.chooser import Choice, Chooser
+from nodeflow_editor.commands.graphs import expose
 from nodeflow_editor.commands.node import ON_NODE, one_chosen
 from nodeflow_editor.model_list import ModelList
 from nodeflow_editor.pickers import pick_colour, pick_file, pick_model
@@ -28,7 +28,7 @@ from nodeflow_editor.ranking import Candidate, ranked
 from nodeflow_editor.value_text import Way, choices, field_text, is_current, long, parsed, way
 
 if TYPE_CHECKING:
-    from nodeflow_editor.graph_model import Change
+    from nodeflow_editor.graph_model import Change, Level
     from nodeflow_editor.page import Page
     from nodeflow_editor.window import Window
 
@@ -43,6 +43,8 @@ class Values:
         self._window = window
         self.models = ModelList(window)
         self.field: ValueField | None = None
+        self._at: tuple[Page | None, Level] = (None, ())
+        """The page and the level that the field belongs to."""
         window.page_opened.connect(self._opened)
         window.settling.connect(self.settle)
         window.closing.connect(self.models.stop)
@@ -59,9 +61,11 @@ class Values:
                 before, shown = shown, dict(seeds.table(page.model.graph))
                 for key in {key for key in {*before, *shown} if before.get(key) != shown.get(key)}:
                     page.scene.looked(key.partition(".")[0])
-            if self.field is not None and change.whole:
+            if self.field is None or self._at[0] is not page:
+                return
+            if self._at[1] != page.model.level:
                 self.field.close()  # another graph is on show, perhaps with a node of the same name
-            elif self.field is not None:
+            else:
                 self.field.place()
 
         page.model.changed.connect(follow)
@@ -73,6 +77,8 @@ class Values:
 
     def edit(self, page: Page, node: str, port: str) -> None:
         """Opens what sets a value: a field, a menu; a switch is turned at once. "" means the node's first typed one."""
+        if self._is_folded(page, node):
+            return
         if self.field is not None and not self.field.take():
             self._window.tell(f"{self.field.widget.accessibleName()} stays as it was")
             self.field.close()
@@ -90,6 +96,13 @@ class Values:
                 self._choose(page, node, found, value)
             case how:
                 self._type(page, node, found, value, how)
+
+    def _is_folded(self, page: Page, node: str) -> bool:
+        """Whether a node shows no values, which is told."""
+        folded = node in page.scene.nodes and page.scene.nodes[node].measures.folded is not None
+        if folded:
+            self._window.tell(f"{node} is folded: unfold it to type in it, or set its values in the dock Inputs")
+        return folded
 
     def mark(self, page: Page, node: str, port: str) -> None:
         """What the mark at the right of a value is for."""
@@ -130,6 +143,9 @@ class Values:
         _add(made, f"Edit {port.replace('_', ' ')}", lambda: self.edit(page, node, port))
         reset = _add(made, "Reset to default", lambda: self._do(page, SetInput(node, port, ABSENT), f"Reset {port}"))
         reset.setEnabled(given and not found.required)
+        told = "Expose as a parameter of the graph"
+        exposing = _add(made, told, lambda: expose(self._window, page, node, port, out=False))
+        exposing.setEnabled(f"{node}.{port}" not in page.model.graph.parameters.values())
         if found.widget == "seed":
             made.addSeparator()
             _add(made, "New random seed", lambda: self.mark(page, node, port))
@@ -154,10 +170,7 @@ class Values:
 
     def _do(self, page: Page, edit: Edit, text: str) -> None:
         """Changes the page that the value belongs to: another one may have come to the front meanwhile."""
-        try:
-            page.model.do(edit, text)
-        except GraphError as error:
-            self._window.tell(str(error))
+        self._window.do(edit, text, page=page)
 
     def _input(self, page: Page, node: str, port: str) -> Port | None:
         """The input, if it is there and shows a value."""
@@ -191,10 +204,11 @@ class Values:
             return read.fault
 
         self.reveal(page, node, port.name)
+        self._at = page, page.model.level
         self.field = ValueField(
             page.view, lambda: self._box(page, node, port.name), text, take,
             lambda by: self.step(page, node, port.name, by), port.name.replace("_", " "),
-            area=how is Way.AREA or long(text),
+            area=how is Way.AREA or long(text), prompt=how is Way.AREA,
         )  # fmt: skip
         self.field.destroyed.connect(lambda *_, field=self.field: self._gone(field))
 
@@ -206,8 +220,7 @@ class Values:
         """Pans as far as it takes to see a value."""
         box = self._box(page, node, port)
         if box is not None:
-            page.view.ensureVisible(box, 20, 20)
-            page.view.moved.emit()
+            page.view.reveal(box, 20)
 
     def _choose(self, page: Page, node: str, port: Port, value: Input) -> None:
         known = choices(port.type)
@@ -237,7 +250,7 @@ class Values:
 
     def step(self, page: Page, node: str, port: str, by: int) -> None:
         """Goes on to the next value of a node that is typed, or back; round at the ends."""
-        if node not in page.scene.nodes:
+        if node not in page.scene.nodes or self._is_folded(page, node):
             return
         typed = [row.port.name for row in page.scene.nodes[node].measures.rows
                  if row.value is not None and way(row.port) not in (Way.TOGGLE, Way.CHOICE)]  # fmt: skip

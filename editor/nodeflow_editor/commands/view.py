@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 def fit(window: Window) -> None:
-    """Shows the chosen nodes, or all of the graph."""
+    """Shows the chosen nodes and notes, or all of the graph."""
     if window.page is not None:
         scene = window.page.scene
-        window.page.view.fit(scene.bounds(scene.selection) if scene.selection else None)
+        chosen = scene.bounds(scene.selection) | scene.notes.bounds(scene.notes.selection)
+        window.page.view.fit(None if chosen.isEmpty() else chosen)
 
 
 def full_size(window: Window) -> None:
@@ -51,14 +52,6 @@ ACTIONS = (
     Action("view.full_size", "Full size", "View", full_size, ("Home", "Ctrl+1"), "zoom", when=with_page),
     Action("view.closer", "Zoom in", "View", closer, ("Ctrl++", "Ctrl+="), "zoom", when=with_page),
     Action("view.farther", "Zoom out", "View", farther, ("Ctrl+-",), "zoom", when=with_page),
-    Action(
-        "view.selection_wires",
-        "Only the selection's wires",
-        "View",
-        selection_wires,
-        ("Ctrl+Shift+W",),
-        "wires",
-        when=with_page,
-        checked=shows_selection_wires,
-    ),
-)
+    Action("view.selection_wires", "Only the selection's wires", "View", selection_wires, ("Ctrl+Shift+W",), "wires",
+           "Draw the wires of the chosen nodes alone", with_page, shows_selection_wires),
+)  # fmt: skip

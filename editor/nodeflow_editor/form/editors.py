@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import (
@@ -19,9 +21,11 @@ from PySide6.QtWidgets import (
 from nodeflow_editor import seeds
 from nodeflow_editor.form.rows import FormRow, State, editing
 from nodeflow_editor.long_text import LongText
-from nodeflow_editor.value_text import Way, choices, field_text, is_current, span
+from nodeflow_editor.value_text import Way, choices, field_text, is_current, span, way
 
 SEVERAL = "several"
+PULLS = count(1)
+"""Numbers of pulls at sliders: steps of one are one step of undo, and two of two sliders never are."""
 TICKS = 1000
 """Places of a slider at most."""
 MARKS = {"seed": ("⚄", "New random seed"), "file": ("…", "Choose a file"), "model": ("▾", "Choose a model"),
@@ -115,7 +119,7 @@ class TextEditor(Editor):
         self._shown, self._told, self._refused = "", "", ""
         self.field: QLineEdit | LongText
         if area:
-            self.field = LongText()
+            self.field = LongText(prompt=way(row.port) is Way.AREA)
             self.field.setFixedHeight(92)
             self.field.installEventFilter(self)
         else:
@@ -282,7 +286,7 @@ class Slider(TextEditor):
 
     def __init__(self, row: FormRow) -> None:
         super().__init__(row)
-        self._pull = 0
+        self._pull = next(PULLS)
         self._range = span(row.port, row.value)
         self._low, high = self._range.low or 0.0, self._range.high or 1.0
         self._wide = high - self._low
@@ -297,7 +301,7 @@ class Slider(TextEditor):
         self.bar.valueChanged.connect(self._moved)
 
     def _began(self) -> None:
-        self._pull += 1
+        self._pull = next(PULLS)
 
     def _moved(self, place: int) -> None:
         self.slid.emit(self._range.rounded(self._low + place * self._wide / self.bar.maximum()), self._pull)

@@ -33,6 +33,8 @@ class Head(QWidget):
         label = QLabel("Id")
         label.setBuddy(self.name)
         self.kind, self.help, self.why = QLabel(wordWrap=True), QLabel(wordWrap=True), QLabel(wordWrap=True)
+        for said in (self.title, self.kind, self.help, self.why):
+            said.setTextFormat(Qt.TextFormat.PlainText)  # files and plugins say it: no HTML is read from them
         self.kind.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         for dim in (label, self.kind, self.help):
             dim.setProperty("dim", True)

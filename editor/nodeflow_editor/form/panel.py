@@ -280,10 +280,8 @@ class FormPanel(QWidget):
     def _rename(self, name: str) -> None:
         if self.page is None or len(self.nodes) != 1:
             return
-        page, (node,) = self.page, self.nodes
-        if self._do(RenameNode(node, name), "Rename node"):
-            page.scene.select([name])
-        else:
+        (node,) = self.nodes
+        if not self._do(RenameNode(node, name), "Rename node"):
             self.head.refuse()
 
     def settle(self) -> None:

@@ -45,7 +45,7 @@ class RowWidget(QWidget):
         self.name.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.name.setToolTip(row.port.help)
         self.name.setWhatsThis(row.port.help or "This input has no help.")
-        self.why = QLabel(wordWrap=True)
+        self.why = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self.why.setProperty("fault", True)
         self.why.hide()
         self.back = QToolButton()

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from nodeflow.client import Worker
 from nodeflow.document import Document
+from nodeflow_editor.batches import Batch
 from nodeflow_editor.run.history import History
 from nodeflow_editor.run.mailbox import Mailbox
 from nodeflow_editor.run.queue import Entry, RunQueue
 from nodeflow_editor.run.work import CLOSING, PATIENCE, Start, Work
+
+SLICE = 0.008
+"""Seconds in which events are shown one after the other: a hundred pictures that come at once took 0.3 s."""
 
 
 def start_worker(said: Callable[[str], None]) -> Worker:
@@ -47,7 +53,7 @@ class Runner(QObject):
     node_finished = Signal(int, str, float)
     node_reused = Signal(int, str)
     node_failed = Signal(int, object, object, str, str)  # run, node or None, input or None, message, trace
-    previewed = Signal(int, str, QImage)
+    previewed = Signal(int, str, object, QSize)  # run, node, a Batch: pictures made small, the size of each itself
     delivered = Signal(int, str, list, object)  # run, output, paths of files, a small value
     undelivered = Signal(int, str, str, str)  # run, output, path, message
     refused = Signal(int, list)  # run, problems as `nodeflow.errors.Problem.as_json` has them
@@ -68,6 +74,9 @@ class Runner(QObject):
         self.history = history
         self.state = "idle"
         self._mail = Mailbox()
+        self._unshown: deque[Mapping[str, Any]] = deque()
+        self._again: float | None = None
+        """After how many seconds the mailbox is to be looked into; None if it calls by itself."""
         self._shelf = ThreadPoolExecutor(1, thread_name_prefix="editor-history")
         self._closed = False
         self._timer = QTimer(self, singleShot=True)
@@ -139,7 +148,8 @@ class Runner(QObject):
         if self._closed:
             return True
         self._closed = True
-        self._timer.stop()
+        with contextlib.suppress(RuntimeError):  # at the program's end Qt may have taken it away already
+            self._timer.stop()
         gone = self._work.close(patience)
         self._shelf.shutdown(wait=False)
         self.queue.close()
@@ -161,13 +171,17 @@ class Runner(QObject):
             self._post({"event": "history"})
 
     def _deliver(self) -> None:
-        if self._closed:
-            return
-        events, again = self._mail.take(time.monotonic())
-        if again is not None:
-            self._timer.start(math.ceil(again * 1000))
-        for event in events:
-            self._show(event)
+        """Shows what has come, a slice at a time: between two the window draws, and takes keys."""
+        if not self._closed and not self._unshown:
+            events, self._again = self._mail.take(time.monotonic())
+            self._unshown.extend(events)
+        last = time.monotonic() + SLICE
+        while self._unshown and not self._closed and time.monotonic() < last:
+            self._show(self._unshown.popleft())
+        if self._unshown:
+            self._again = 0.0  # and once more after these: the mailbox calls but once, and that call may have come now
+        if self._again is not None and not self._closed:
+            self._timer.start(math.ceil(self._again * 1000))
 
     def _show(self, event: Mapping[str, Any]) -> None:
         run, node = event.get("run", 0), event.get("node")
@@ -185,7 +199,7 @@ class Runner(QObject):
             case "failed":
                 self.node_failed.emit(run, node, event["port"], event["message"], event["trace"])
             case "previewed":
-                self.previewed.emit(run, node, _image(event))
+                self.previewed.emit(run, node, _batch(event), QSize(*event["of"]))
             case "delivered":
                 self.delivered.emit(run, event["output"], list(event["paths"]), event["value"])
             case "undelivered":
@@ -213,6 +227,9 @@ class Runner(QObject):
                 self.history_changed.emit()
 
 
-def _image(event: Mapping[str, Any]) -> QImage:
+def _batch(event: Mapping[str, Any]) -> Batch:
     width, height = event["width"], event["height"]
-    return QImage(event["pixels"], width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+    pixels, each = memoryview(event["pixels"]), 3 * width * height
+    made = (QImage(pixels[at * each : (at + 1) * each], width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+            for at in range(event["shown"]))  # fmt: skip
+    return Batch(tuple(made), event["count"])

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,10 @@ from nodeflow_editor.settings import state_folder, write_whole
 MOST = 500
 """Pictures that are remembered."""
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+SEARCHED = 50_000
+"""Characters of a graph that are searched."""
+LATEST = 4e9
+"""Seconds since 1970: what is later was never written by a clock."""
 SMALL = 256
 """Pixels of the longest side of a thumbnail."""
 
@@ -36,6 +40,11 @@ class Picture:
     def path(self) -> Path | None:
         """The first of its files that is still there."""
         return next((path for path in map(Path, self.paths) if _is_file(path)), None)
+
+    @property
+    def there(self) -> list[Path]:
+        """All of its files that are still there."""
+        return [path for path in map(Path, self.paths) if _is_file(path)]
 
 
 class History:
@@ -57,6 +66,7 @@ class History:
         self._draw, self._most = thumbnail, most
         self._lock = threading.RLock()
         self._graphs: dict[str, str] = {}  # those that could not be written
+        self._texts: dict[str, str] = {}  # as they are searched
         self._pictures = {picture.id: picture for picture in self._read()}
         self._trim()
 
@@ -104,6 +114,27 @@ class History:
             return self._graph_path(picture.graph).read_text("utf-8")
         return self._graphs.get(picture.graph)
 
+    def found(self, text: str) -> frozenset[str]:
+        """The ids of the pictures that have all these words in title, output, file names, or the text of the graph.
+
+        The graphs are read once: the first search may take a tenth of a second, the following ones do not.
+        """
+        words = text.lower().split()
+        return frozenset(picture.id for picture in self.pictures() if self._has(picture, words))
+
+    def _has(self, picture: Picture, words: Sequence[str]) -> bool:
+        names = " ".join((picture.title, picture.output, *(Path(path).name for path in picture.paths))).lower()
+        rest = [word for word in words if word not in names]
+        if not rest:
+            return True
+        text = self._texts.get(picture.graph)
+        if text is None:
+            text = self.graph_of(picture) or ""
+            with contextlib.suppress(ValueError, RecursionError):
+                text = json.dumps(json.loads(text), ensure_ascii=False)  # a file has other letters than ASCII as codes
+            text = self._texts[picture.graph] = text.lower()[:SEARCHED]
+        return all(word in text for word in rest)
+
     def remove(self, pictures: Sequence[Picture]) -> None:
         """Forgets these; their files stay."""
         with self._lock:
@@ -112,9 +143,10 @@ class History:
                 for kind in ("json", "image"):
                     with contextlib.suppress(OSError):
                         (self._folder / f"{picture.id}.{kind}").unlink(missing_ok=True)
-            used = {picture.graph for picture in self._pictures.values()}
-            for digest in {picture.graph for picture in pictures} - used:
+            spare = {picture.graph for picture in pictures} - {picture.graph for picture in self._pictures.values()}
+            for digest in spare - self._used_by_others() if spare else ():
                 self._graphs.pop(digest, None)
+                self._texts.pop(digest, None)
                 with contextlib.suppress(OSError):
                     self._graph_path(digest).unlink(missing_ok=True)
 
@@ -128,12 +160,21 @@ class History:
     def _trim(self) -> None:
         self.remove(self.pictures()[self._most :])
 
-    def _read(self) -> Iterable[Picture]:
+    def _used_by_others(self) -> set[str]:
+        """The graphs of pictures that other editors have remembered since this one began."""
+        return {picture.graph for picture in self._read(without=self._pictures)}
+
+    def _read(self, without: Container[str] = ()) -> Iterable[Picture]:
         for path in self._folder.glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            if path.stem in without:
+                continue
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
                 data = json.loads(path.read_text("utf-8"))
                 picture = Picture(**{**data, "id": path.stem, "paths": tuple(map(str, data["paths"]))})
-                if isinstance(picture.time, int | float) and str(picture.graph).isalnum():
+                texts = (picture.title, picture.output, picture.graph)
+                if not all(isinstance(text, str) for text in texts) or not picture.graph.isalnum():
+                    continue
+                if isinstance(data["paths"], list) and 0 <= picture.time < LATEST:
                     yield picture
 
 

@@ -15,9 +15,14 @@ PICTURES = 0.1
 """Seconds between two previews, of whatever node."""
 LINES = 0.1
 """Seconds between two bundles of printed lines."""
+NEWS = 0.1
+"""Seconds between two words that the queue has changed, or the history: a hundred runs come within a tenth of that."""
+WORDS = ("queue", "history")
+"""Events that say only that there is something to look at: one of a kind is enough."""
 MOST = 500
 """Events that are handed on at once: a run of 100,000 nodes must not hold up the window."""
-MOST_PICTURES = 64
+MOST_PICTURES, ROOM = 64, 64 * 2**20
+"""Previews that wait, and their bytes; the oldest go first."""
 MOST_LINES = 1_000
 
 
@@ -31,14 +36,17 @@ class Taken(NamedTuple):
 class Mailbox:
     """Takes events in any thread and gives them out in one.
 
-    Each node's newest step and newest preview count, the others are dropped; previews are given out newest first. All
-    else comes in its order. A step is not told any more once its node is done.
+    Each node's newest step and newest preview count, the others are dropped; previews are given out newest first. That
+    the queue or the history has changed is told behind what came with it, ten times a second at most. All else comes in
+    its order. A step is not told any more once its node is done.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._awaited = False
         self._plain: deque[Event] = deque()
+        self._words: dict[str, Event] = {}
+        self._spoken: dict[str, float] = {}
         self._steps: dict[tuple[int, str], Event] = {}
         self._stepped: dict[tuple[int, str], float] = {}
         self._pictures: dict[tuple[int, str], Event] = {}
@@ -60,10 +68,12 @@ class Mailbox:
         elif kind == "previewed":
             self._pictures.pop(key, None)
             self._pictures[key] = event
-            if len(self._pictures) > MOST_PICTURES:
+            while len(self._pictures) > MOST_PICTURES or sum(map(_bytes, self._pictures.values())) > ROOM:
                 del self._pictures[next(iter(self._pictures))]
         elif kind == "printed":
             self._lines.append(event["line"])
+        elif kind in WORDS:
+            self._words[kind] = event
         else:
             if kind in ("finished", "failed", "reused"):
                 self._forget(key)
@@ -81,6 +91,8 @@ class Mailbox:
         with self._lock:
             events = [self._plain.popleft() for _ in range(min(MOST, len(self._plain)))]
             waits = [0.0] if self._plain else []
+            events += self._due(now)
+            waits += [self._spoken[kind] + NEWS - now for kind in self._words]
             for key in list(self._steps):
                 if (wait := self._stepped.get(key, float("-inf")) + STEPS - now) <= 0:
                     events.append(self._steps.pop(key))
@@ -100,3 +112,13 @@ class Mailbox:
                 waits.append(self._shown + PICTURES - now)
             self._awaited = bool(waits)
             return Taken(events, min(waits, default=None))
+
+    def _due(self, now: float) -> list[Event]:
+        """The words that may be told again by now."""
+        kinds = [kind for kind in self._words if self._spoken.get(kind, float("-inf")) + NEWS <= now]
+        self._spoken |= dict.fromkeys(kinds, now)
+        return [self._words.pop(kind) for kind in kinds]
+
+
+def _bytes(preview: Event) -> int:
+    return len(preview["pixels"])

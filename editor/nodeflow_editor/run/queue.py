@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,6 +20,9 @@ from typing import Any
 
 from nodeflow_editor.claims import Claim, abandoned, new_claim
 from nodeflow_editor.settings import state_folder, write_whole
+
+KNOWN = 64
+"""Runs that are over and still known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,19 @@ class Entry:
     how: Mapping[str, Any] = field(default_factory=dict)
 
 
+KINDS: Mapping[str, Any] = {
+    "id": int, "graph": str, "title": str, "name": str, "file": str | None, "folder": str, "out": str,
+    "until": str | None, "added": int | float, "begun": bool, "how": dict,
+}  # fmt: skip
+"""What the fields of an entry may be: its file may be damaged."""
+
+
 class RunQueue:
     """The runs that wait, in their order; all methods may be called from any thread. Those that only look never wait.
 
-    What cannot be written is kept in memory alone, and `trouble` says why.
+    What cannot be written is kept in memory alone, and `trouble` says why. What is written outlives the editor at once,
+    and a power failure once `sync` was called: to wait for the disk at each change would hold up a hundred runs, and
+    whoever wants to cancel them, for seconds.
 
     Args:
         folder: where the queues of all editors are; the user's own folder for state if None.
@@ -53,6 +67,8 @@ class RunQueue:
         self._root = folder if folder is not None else state_folder() / "queue"
         self._lock = threading.RLock()
         self._entries: list[Entry] = []
+        self._over: deque[Entry] = deque(maxlen=KNOWN)
+        self._unsynced: dict[Path, None] = {}
         self._numbers = itertools.count(1)
         self.trouble = ""
         self._own: Claim | None = None
@@ -73,11 +89,16 @@ class RunQueue:
         """All, in their order; those that are going come first."""
         return tuple(sorted(self._entries.copy(), key=lambda entry: not entry.begun))
 
+    def entry(self, number: int) -> Entry | None:
+        """The run of that number, for a while also when it is over."""
+        return next((entry for entry in (*self._entries.copy(), *self._over.copy()) if entry.id == number), None)
+
     def add(self, entry: Entry) -> None:
         """Puts a run at the end."""
         with self._lock:
             self._entries.append(entry if entry.added else replace(entry, added=time.time()))
             self._write(self._entries[-1])
+            self._write_order()
 
     def begin(self) -> Entry | None:
         """The next run, which is going from now on; None if none waits."""
@@ -96,6 +117,7 @@ class RunQueue:
                 if entry.id == number:
                     self._entries.insert(0, replace(self._entries.pop(at), begun=False))
                     self._write(self._entries[0])
+                    self._write_order()
 
     def done(self, number: int) -> None:
         """A run is over."""
@@ -143,13 +165,27 @@ class RunQueue:
             taken = tuple(replace(entry, id=self.number(), begun=False) for entry in chosen)
             for entry in taken:
                 self.add(entry)
-            self._give_up()
+            if self.trouble:  # they stand on the disk only where they were left: better offered twice than lost
+                self._left = []
+            else:
+                self._give_up()
             return taken
 
     def give_up(self) -> None:
         """Forgets what was left."""
         with self._lock:
             self._give_up()
+
+    def sync(self) -> bool:
+        """Has the disk take one of the files for good that were written since; False if there are no more."""
+        with self._lock:
+            path = next(iter(self._unsynced), None)
+            if path is None:
+                return False
+            del self._unsynced[path]
+        with contextlib.suppress(OSError), path.open("r+b") as file:  # it may be gone: its run is over
+            os.fsync(file.fileno())
+        return True
 
     def close(self) -> None:
         """Ends the queue. What still waits stays on disk, and is offered by the next editor; what was left likewise."""
@@ -169,7 +205,9 @@ class RunQueue:
         self._found, self._left = [], []
 
     def _drop(self, numbers: Sequence[int]) -> None:
-        self._entries = [entry for entry in self._entries if entry.id not in numbers]
+        dropped = set(numbers)
+        self._over += [entry for entry in self._entries if entry.id in dropped]
+        self._entries = [entry for entry in self._entries if entry.id not in dropped]
         if self._own is not None:
             for number in numbers:
                 with contextlib.suppress(OSError):
@@ -177,27 +215,32 @@ class RunQueue:
 
     def _write(self, entry: Entry) -> None:
         if self._own is not None:
+            path = self._own.folder / f"{entry.id:08}.json"
             try:
-                write_whole(self._own.folder / f"{entry.id:08}.json", json.dumps(asdict(entry)))
+                write_whole(path, json.dumps(asdict(entry)), synced=False)
             except OSError as error:
                 self.trouble = error.strerror or str(error)
-            self._write_order()
+            else:
+                self.trouble, self._unsynced[path] = "", None
 
     def _write_order(self) -> None:
         if self._own is not None:
+            path = self._own.folder / "order"
             with contextlib.suppress(OSError):  # without it the runs come in the order of their numbers
-                write_whole(self._own.folder / "order", json.dumps([entry.id for entry in self._entries]))
+                write_whole(path, json.dumps([entry.id for entry in self._entries]), synced=False)
+                self._unsynced[path] = None
 
 
 def _read(folder: Path) -> list[Entry]:
     """The runs in a folder in their order; a file that is damaged is passed over."""
     found: dict[int, Entry] = {}
     for path in sorted(folder.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
             entry = Entry(**json.loads(path.read_text("utf-8")))
-            found[int(entry.id)] = entry
+            if all(isinstance(getattr(entry, name), kinds) for name, kinds in KINDS.items()):
+                found[entry.id] = entry
     order: list[int] = []
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         read = json.loads((folder / "order").read_text("utf-8"))
-        order = [number for number in read if number in found] if isinstance(read, list) else []
+        order = [number for number in read if type(number) is int and number in found] if isinstance(read, list) else []
     return [found[number] for number in dict.fromkeys((*order, *found))]

@@ -66,6 +66,8 @@ class Work:
         """Whether the present process has ever said something: one that has not cannot be started."""
         self._entry: Entry | None = None
         self._cancelled = self._killed = self._closing = self._held = self._renew = False
+        self._unwanted = False
+        """Whether the run that is going was to end before the window was closed: else it waits for the next editor."""
         self._state = "idle"
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = [
@@ -111,24 +113,35 @@ class Work:
         self._requests.put(changed)
 
     def close(self, patience: float = CLOSING) -> bool:
-        """Ends all; whether nothing is left. Runs that wait stay in the queue. This waits, twice `patience` at most."""
+        """Ends all; whether nothing is left. Runs that wait stay in the queue.
+
+        This waits, twice `patience` at most, and once more for a disk that takes long to write what was submitted.
+        """
         self._requests.put(None)
         with self._changed:
+            self._unwanted = self._cancelled or self._killed
             self._closing = self._cancelled = True
             process = self._process
             self._changed.notify_all()
         if process is not None:
-            threading.Thread(target=process.cancel, daemon=True).start()  # may wait for a process that reads nothing
-        self._threads[1].join(patience)
-        if self._threads[1].is_alive():
+            _ask_to_stop(process)
+        clerk, reader = self._threads
+        reader.join(patience)
+        if reader.is_alive():
             self._kill()
-            self._threads[1].join(patience)
-        return not self._threads[1].is_alive()
+            reader.join(patience)
+        clerk.join(patience)
+        return not reader.is_alive()
 
     # --- the clerk
 
     def _serve(self) -> None:
-        while (request := self._requests.get()) is not None:
+        while True:
+            while self._requests.empty() and self._queue.sync():
+                pass  # nobody waits for the disk: between two files a request may come
+            request = self._requests.get()
+            if request is None:
+                return
             try:
                 request()
             except Exception as error:  # or nothing could be cancelled any more
@@ -166,7 +179,7 @@ class Work:
         timer.daemon = True
         timer.start()
         if process is not None:
-            threading.Thread(target=process.cancel, name="editor-cancel", daemon=True).start()
+            _ask_to_stop(process)
 
     def _cancel_all(self) -> None:
         for run in self._queue.clear():
@@ -213,6 +226,7 @@ class Work:
                 if (process := self._process_there()) is not None:
                     process.warm()
             if entry is not None:
+                self._requests.put(lambda: None)  # the queue's file was written: see `_serve`
                 self._post({"event": "queue"})
                 self._one(entry)
         self._end_process()
@@ -224,7 +238,7 @@ class Work:
             end = self._attempt(entry, again=False)
         with self._changed:
             killed, self._killed, self._entry = self._killed, False, None
-        if end is None or (self._closing and end["cancelled"]):
+        if end is None or (self._closing and end["cancelled"] and not self._unwanted):
             self._queue.put_back(entry.id)
         else:
             self._queue.done(entry.id)
@@ -241,6 +255,8 @@ class Work:
         if process is None:
             self._held = True
             return None
+        if self._cancelled:
+            return _ended(entry.id, cancelled=True)
         heard = False
         self._tell_going()
         try:
@@ -248,6 +264,8 @@ class Work:
                 if not heard:
                     heard = self._answered = True
                     self._tell_going()
+                    if self._cancelled:  # it may have been asked before it knew of the run
+                        _ask_to_stop(process)
                 if event["event"] == "ended":
                     return {**event, "run": entry.id}
                 if event["event"] == "delivered" and self._delivered is not None:
@@ -268,7 +286,7 @@ class Work:
         self._end_process()
         if self._killed:
             return _ended(entry.id, cancelled=True, killed=error.node)
-        if not heard and not fresh and again and not self._closing:
+        if not heard and again and not self._closing:  # it may have died before anything was asked of it
             return None
         said = {"node": error.node, "message": error.message, "trace": error.printed}
         self._post({"event": "died", "run": entry.id, **said})
@@ -315,6 +333,11 @@ class Work:
         if state != self._state:
             self._state = state
             self._post({"event": "state", "state": state})
+
+
+def _ask_to_stop(process: Process) -> None:
+    """Asks in a thread of its own: a process that reads nothing would hold up whoever asks."""
+    threading.Thread(target=process.cancel, name="editor-cancel", daemon=True).start()
 
 
 def _how(entry: Entry) -> dict[str, Any]:

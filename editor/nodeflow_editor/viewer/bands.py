@@ -7,14 +7,15 @@ beginning of each the state of the unpacker and the row above are kept: from the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from struct import pack, unpack
 from typing import BinaryIO, Protocol
 
-from PySide6.QtCore import QRect
-from PySide6.QtGui import QImage, QImageIOHandler, QImageReader
+from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtGui import QImage, QImageIOHandler, QImageReader, QPainter
 
 BAND = 8 * 2**20
 """Bytes of a band when unpacked."""
@@ -60,6 +61,34 @@ def bands_of(path: Path) -> Bands | None:
     if plain and reader.supportsOption(QImageIOHandler.ImageOption.ClipRect):
         return ClippedBands(path, size.width(), size.height())
     return None
+
+
+def shrunk(bands: Bands, size: QSize, times: int, given_up: Callable[[], bool]) -> Iterator[QImage]:
+    """The picture of a file with its sides halved so many times: after each band, as far as it is there.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is broken there.
+    """
+    image = QImage(halved(size, times), QImage.Format.Format_ARGB32_Premultiplied)
+    image.fill(Qt.GlobalColor.transparent)
+    for number in range(ceil(size.height() / bands.rows)):
+        band = bands.read(number, given_up)
+        if band is None:
+            return
+        small = band.scaled(
+            halved(band.size(), times), Qt.AspectRatioMode.IgnoreAspectRatio,
+            Qt.TransformationMode.SmoothTransformation,
+        )  # fmt: skip
+        painter = QPainter(image)
+        painter.drawImage(0, (number * bands.rows) >> times, small)
+        painter.end()
+        yield image
+
+
+def halved(size: QSize, times: int) -> QSize:
+    """A size halved so many times, rounded up."""
+    return QSize(max(1, -(-size.width() >> times)), max(1, -(-size.height() >> times)))
 
 
 class ClippedBands:

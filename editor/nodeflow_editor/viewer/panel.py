@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QPoint, Qt, QThreadPool, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QKeyEvent, QMouseEvent
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QThreadPool, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QSizePolicy,
@@ -23,26 +19,19 @@ from PySide6.QtWidgets import (
 )  # fmt: skip
 
 from nodeflow_editor.theme import Palette
-from nodeflow_editor.viewer.pixels import Channel, told
+from nodeflow_editor.viewer import hands
+from nodeflow_editor.viewer.kept import Kept, Origin, Shelf
+from nodeflow_editor.viewer.keys import run_of
+from nodeflow_editor.viewer.pixels import Channel, brief, full
 from nodeflow_editor.viewer.sight import Mode, Sight
-from nodeflow_editor.viewer.source import Source
+from nodeflow_editor.viewer.steps import Steps
 from nodeflow_editor.viewer.strip import Strip
+from nodeflow_editor.viewer.taking import Hold
 
-KEPT = 30
-"""Pictures in the strip."""
-ROOM = 768 * 2**20
-"""Bytes of all pictures; those longest not looked at go first, but for A and B."""
 LAST = 5_000
 """Milliseconds that the window waits at its end for a picture that is being read."""
 STOPS, GAIN = 10, 64
 """Steps of the exposure slider by a stop; the most that a difference is multiplied by."""
-
-
-@dataclass(slots=True)
-class _Kept:
-    title: str
-    origin: QImage | Path
-    source: Source | None = None
 
 
 class Neutral(QSlider):
@@ -57,15 +46,18 @@ class Viewer(QWidget):
 
     told = Signal(str)
     """A sentence for the status bar."""
+    written = Signal(str)
+    """What came of a save, from the pool."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.pool = QThreadPool(self)
         self.pool.setMaxThreadCount(2)
         self.current, self.pinned = "", ""
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._said: set[str] = set()
-        self.sight, self.strip = Sight(self), Strip(self)
+        self._spot: QPointF | None = None
+        self.sight, self.strip, self.steps = Sight(self), Strip(self), Steps(self)
+        self._shelf = Shelf(self.pool, self, self._grown, self.strip.drop)
         self.readout, self.about = QLabel(self), QLabel(self)
         self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.readout.setAccessibleName("Pixel under the mouse")
@@ -73,8 +65,10 @@ class Viewer(QWidget):
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
-        box.addWidget(self._bar())
+        self.bar = self._bar()
+        box.addWidget(self.bar)
         box.addWidget(self.sight, 1)
+        box.addWidget(self.steps)
         for label in (self.readout, self.about):
             label.setContentsMargins(8, 2, 8, 2)
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -84,92 +78,129 @@ class Viewer(QWidget):
         self.strip.picked.connect(self.turn)
         self.sight.hovered.connect(self._hovered)
         self.sight.looked.connect(self._describe)
+        self.written.connect(self.told)
+        self.steps.stepped.connect(self.step)
+        self.steps.turned.connect(self.turn_together)
+        self.sight.clicked.connect(self._pointed)
+        self.strip.taken.connect(lambda key: hands.take(self, self.strip, self._shelf.kept.get(key)))
+        Hold(self.sight, lambda: hands.take(self, self.sight, self.in_front()))
         self._refresh()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 # Qt's name
+        """Where there is little room the picture has it: what stands around it goes, the least needed first."""
+        super().resizeEvent(event)
+        for widget, least in ((self.strip, 340), (self.bar, 250), (self.readout, 200), (self.about, 150)):
+            widget.setVisible(self.height() >= least)
 
     # --- pictures
 
-    def show(self, key: str = "", title: str = "", picture: QImage | Path | None = None) -> None:
+    def show(
+        self, key: str = "", title: str = "", picture: Origin | Sequence[Origin] | None = None,
+        whole: QSize | None = None, count: int = 1,
+    ) -> None:  # fmt: skip
         """Keeps a picture and brings it to the front."""
         if picture is None:
             super().show()
             return
-        self.keep(key, title, picture)
+        self.keep(key, title, picture, whole, count)
         self.turn(key)
 
-    def keep(self, key: str, title: str, picture: QImage | Path) -> None:
-        """Keeps a picture: the newest of its key. It is shown if that key is, or nothing is."""
-        before = self._kept.pop(key, None)
-        if before is not None and before.source is not None:
-            before.source.drop()
-        self._kept[key] = _Kept(title, picture)
-        self.strip.put(key, title, picture if isinstance(picture, QImage) else None)
-        if key == self.pinned:
-            self.sight.pin(self._source(key))
+    def keep(
+        self, key: str, title: str, picture: Origin | Sequence[Origin], whole: QSize | None = None, count: int = 1
+    ) -> None:  # fmt: skip
+        """Keeps a picture, or those of a batch: the newest of its key. It is shown if that key is, or nothing is.
+
+        whole: the size of the picture itself, if this one was made small; empty if it is not known. count: how many the
+        batch has, if these are the first of it.
+        """
+        origins = (picture,) if isinstance(picture, QImage | Path) else tuple(picture)
+        self._shelf.put(key, Kept(title, origins, whole, max(count, len(origins))))
+        self._sketch(key)
         if key == self.current or not self.current:
             self.turn(key)
-        self._tidy()
+        self._shelf.tidy(self.current)
 
-    def turn(self, key: str) -> None:
-        """Shows the picture of that key as A."""
-        if key not in self._kept:
+    def sketch(self, key: str, pictures: tuple[QImage, ...]) -> None:
+        """Takes small pictures of what is kept, so that it need not be read to be drawn small."""
+        kept = self._shelf.kept.get(key)
+        if kept is not None:
+            kept.smalls = pictures if len(pictures) == len(kept.origins) else ()
+            self.strip.put(key, kept.title, pictures[0], kept.count)
+
+    def _sketch(self, key: str) -> None:
+        """Has the strip draw a picture, if it need not be read for that."""
+        kept = self._shelf.kept[key]
+        small = kept.smalls[kept.at] if kept.smalls else kept.origins[kept.at]
+        self.strip.put(key, kept.title, small if isinstance(small, QImage) else None, kept.count)
+
+    def turn(self, key: str, at: int | None = None) -> None:
+        """Shows the picture of that key as A; of a batch, the one at that place, if it is named."""
+        kept = self._shelf.kept.get(key)
+        if kept is None:
             return
-        self._kept.move_to_end(key)
+        if at is not None:
+            kept.at, kept.together = min(max(at, 0), len(kept.origins) - 1), False
+        self._shelf.kept.move_to_end(key)
         self.current = key
-        self.sight.show_source(self._source(key))
+        self.sight.several, self.sight.together = len(kept.origins) > 1, kept.together
+        self.sight.show_source(self._shelf.source(key))
+        self._sketch(key)
         self.strip.choose(key)
-        self._tidy()
+        self._shelf.prepare(key)
+        self._shelf.tidy(self.current)
         self._refresh()
+
+    @property
+    def several(self) -> bool:
+        """Whether the picture in front is one of a batch."""
+        return self.sight.several
+
+    def step(self, by: int) -> None:
+        """Shows another picture of the batch; behind the last comes the first."""
+        kept = self._shelf.kept.get(self.current)
+        if kept is not None and self.several:
+            at = (0 if by > 0 else -1) if kept.together else kept.at + by
+            self.turn(self.current, at % len(kept.origins))
+
+    def turn_together(self) -> None:
+        """Shows all pictures of the batch side by side, or one again."""
+        kept = self._shelf.kept.get(self.current)
+        if kept is not None and self.several:
+            kept.together = not kept.together
+            self.turn(self.current)
+
+    def _pointed(self, spot: QPointF) -> None:
+        """One of several side by side was clicked."""
+        kept = self._shelf.kept.get(self.current)
+        size = self.sight.source.size if self.sight.source is not None else QSize()
+        at = kept.grid().at(spot.x(), spot.y(), QRectF(QPointF(0, 0), size.toSizeF())) if kept is not None else None
+        if at is not None:
+            self.turn(self.current, at)
 
     def keys(self) -> list[str]:
         """The keys that are kept, the last that was looked at at the end."""
-        return list(self._kept)
-
-    def _source(self, key: str) -> Source:
-        kept = self._kept[key]
-        if kept.source is None:
-            if isinstance(kept.origin, QImage):
-                kept.source = Source.of_image(kept.origin, self.pool, self)
-            else:
-                kept.source = Source.of_file(kept.origin, self.pool, self)
-            kept.source.changed.connect(lambda: self._grown(key))
-        return kept.source
+        return list(self._shelf.kept)
 
     def _grown(self, key: str) -> None:
         """More of a picture is there: its small one is drawn, its fault is told once."""
-        kept = self._kept.get(key)
-        if kept is None or kept.source is None:
-            return
-        if kept.source.error and kept.source.error not in self._said:
-            self._said.add(kept.source.error)
-            self.told.emit(kept.source.error)
-        if isinstance(kept.origin, Path) and (small := kept.source.smallest()) is not None:
-            self.strip.put(key, kept.title, small)
-        if key == self.current:
-            self._describe()
-
-    def _tidy(self) -> None:
-        """Lets go of what is more than is kept, in number and in bytes."""
-        total = sum(kept.source.bytes for kept in self._kept.values() if kept.source is not None)
-        for key in list(self._kept):
-            kept = self._kept[key]
-            if key in (self.current, self.pinned):
-                continue
-            if len(self._kept) > KEPT or (total > ROOM and isinstance(kept.origin, QImage)):
-                self.strip.drop(key)
-                del self._kept[key]
-            elif total <= ROOM:
-                continue
-            if kept.source is not None:
-                total -= kept.source.bytes
-                kept.source.drop()
-                kept.source = None
+        kept = self._shelf.kept.get(key)
+        source = kept.source if kept is not None else None
+        if kept is not None and source is not None:
+            if source.error and source.error not in self._said:
+                self._said.add(source.error)
+                self.told.emit(source.error)
+            if isinstance(kept.origin, Path) and (small := source.smallest()) is not None:
+                self.strip.put(key, kept.title, small, kept.count)
+            if key == self.current:
+                self._shelf.prepare(key)
+        self._describe()
 
     # --- the bar
 
     def _bar(self) -> QWidget:
         """Two rows, so that the dock may be narrow: how a picture is seen, and what is done with it and another."""
         bar = QWidget(self)
-        bar.setStyleSheet("QToolButton { padding: 4px 8px; }")
+        bar.setStyleSheet("QToolButton { padding: 4px 6px; }")
         rows = QVBoxLayout(bar)
         rows.setContentsMargins(8, 6, 8, 6)
         rows.setSpacing(4)
@@ -196,20 +227,22 @@ class Viewer(QWidget):
         self.saver = self._button("Save…", "Write the picture to a file (S)", self.save_as)
         self.pin_button = self._button("Pin as B", "Keep this picture to compare others with (P)", self.pin)
         self.side = self._button("A", "Show A or B (Tab, 1, 2)", self.flip)
-        self.wipe = self._button("Wipe", "A left of a divider, B right of it (W)", lambda: self._toggle(Mode.WIPE))
-        self.apart = self._button("Difference", "How far A and B are apart (D)", lambda: self._toggle(Mode.DIFFERENCE))
+        self.wipe = self._button("Wipe", "A left of a divider, B right of it (W)", lambda: self.toggle(Mode.WIPE))
+        self.apart = self._button("Difference", "How far A and B are apart (D)", lambda: self.toggle(Mode.DIFFERENCE))
         for button in (self.wipe, self.apart, self.pin_button):
             button.setCheckable(True)
-        for widgets, wide in (
-            ((self.fit, self.whole, self.channel, self.exposure, self.stops, self.saver), self.exposure),
-            ((self.pin_button, self.side, self.wipe, self.apart, self.gain, self.copier), self.gain),
-        ):  # fmt: skip
-            row = QHBoxLayout()
+        above, below = QHBoxLayout(), QHBoxLayout()
+        for row, widgets in (
+            (above, (self.fit, self.whole, self.channel, self.exposure, self.stops, self.gain, self.saver)),
+            (below, (self.pin_button, self.side, self.wipe, self.apart, self.copier)),
+        ):
             row.setSpacing(4)
-            for widget in widgets:
-                row.addWidget(widget, 1 if widget is wide else 0)
-            row.addStretch(0 if wide is self.exposure else 1)
             rows.addLayout(row)
+            for widget in widgets:
+                row.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
+        below.insertStretch(4, 1)
+        for slider in (self.exposure, self.gain):
+            slider.setMinimumWidth(36)
         self._lit(0)
         return bar
 
@@ -233,9 +266,10 @@ class Viewer(QWidget):
         if self.pinned:
             self.pinned = ""
             self.sight.pin(None)
+            self._shelf.unpin()
         elif self.current:
             self.pinned = self.current
-            self.sight.pin(self._source(self.current))
+            self.sight.pin(self._shelf.pin(self.current).source)
         self._refresh()
 
     def flip(self) -> None:
@@ -243,7 +277,8 @@ class Viewer(QWidget):
         self.sight.turn("A" if self.sight.side == "B" else "B")
         self._refresh()
 
-    def _toggle(self, mode: Mode) -> None:
+    def toggle(self, mode: Mode) -> None:
+        """Shows A and B so, or A alone again."""
         self.sight.set_mode(Mode.ONE if self.sight.mode is mode else mode)
         self._refresh()
 
@@ -256,41 +291,57 @@ class Viewer(QWidget):
             widget.setEnabled(two)
         self.wipe.setChecked(self.sight.mode is Mode.WIPE)
         self.apart.setChecked(self.sight.mode is Mode.DIFFERENCE)
-        self.gain.setVisible(self.sight.mode is Mode.DIFFERENCE)
+        apart = self.sight.mode is Mode.DIFFERENCE  # which is looked at as it is
+        self.gain.setVisible(apart)
+        self.exposure.setVisible(not apart)
+        self.stops.setVisible(not apart)
         self._describe()
 
     # --- words
 
+    def in_front(self) -> Kept | None:
+        """The picture that is looked at: A or B."""
+        return self._shelf.b if self.sight.side == "B" and self.pinned else self._shelf.kept.get(self.current)
+
     def _describe(self) -> None:
-        kept = self._kept.get(self.pinned if self.sight.side == "B" and self.pinned else self.current)
+        self._read_out()
+        kept = self.in_front()
+        self.steps.tell(kept.where if kept is not None and self.several else "", together=self.sight.together)
         source = kept.source if kept is not None else None
         if kept is None or source is None:
             self.about.setText("")
             return
-        size = source.size
-        parts = [kept.title, f"{size.width()} × {size.height()}"]  # as people write sizes
-        parts.append(f"{self.sight.scale:.0%}" if self.sight.scale >= 0.1 else f"{self.sight.scale:.1%}")
+        scale = self.sight.scale_of(source)
+        parts = [kept.title, kept.where, kept.measures(source.size)]
+        parts.append(f"{scale:.0%}" if scale >= 0.1 else f"{scale:.1%}")
         if source.reading:
             parts.append("reading…")
         if source.error:
             parts.append(source.error)
         self.about.setText("   ".join(part for part in parts if part))
+        self.about.setToolTip(self.about.text())  # the dock may be too narrow for it
         self.sight.setAccessibleDescription(self.about.text())
 
-    def _hovered(self, place: QPoint | None) -> None:
-        source = self.sight.shown()
-        found = source.pixel(place.x(), place.y()) if source is not None and place is not None else None
-        if place is None or found is None:
-            self.readout.setText("")
-            return
-        colour, exact = found
-        self.readout.setText(f"{place.x()}, {place.y()}   {'' if exact else 'about '}{told(colour)}")
+    def _hovered(self, spot: QPointF | None) -> None:
+        self._spot = spot
+        self._read_out()
+
+    def _read_out(self) -> None:
+        """Tells the pixel under the mouse: of that picture which is seen there, of both in a difference."""
+        seen = self.sight.under(self._spot) if self._spot is not None else []
+        parts = []
+        for number, (source, place) in enumerate(seen):
+            found = source.pixel(place.x(), place.y())
+            if found is not None:
+                colour, exact = found
+                told = brief(colour) if len(seen) > 1 else full(colour)
+                name = f"{'AB'[number]} " if len(seen) > 1 else ""
+                parts.append(f"{name}{place.x()}, {place.y()}   {'' if exact else 'about '}{told}")
+        self.readout.setText("      ".join(parts))
 
     def close_pictures(self) -> None:
         """Ends what is being read, and waits for it: threads must not outlive the window."""
-        for kept in self._kept.values():
-            if kept.source is not None:
-                kept.source.stop()
+        self._shelf.stop()
         self.pool.waitForDone(LAST)
 
     def dress(self, palette: Palette) -> None:
@@ -301,50 +352,20 @@ class Viewer(QWidget):
 
     def copy(self) -> None:
         """Puts the picture in front on the clipboard."""
-        image = self._image()
-        if image is not None:
-            QGuiApplication.clipboard().setImage(image)
-            self.told.emit("the picture is on the clipboard")
+        hands.copy(self)
 
     def save_as(self) -> None:
         """Writes the picture in front to a file that is asked for."""
-        if self._image() is not None:
-            name, _ = QFileDialog.getSaveFileName(self, "Save picture", "", "Pictures (*.png *.jpg *.webp)")
-            if name:
-                self.save(Path(name))
+        hands.save_as(self)
 
     def save(self, path: Path) -> None:
-        """Writes the picture in front to a file; one that came from a file is copied with all it carries."""
-        kept = self._kept.get(self.current)
-        image = self._image()
-        if kept is None or image is None:
-            return
-        path = path if path.suffix else path.with_suffix(".png")
-        try:
-            if isinstance(kept.origin, Path) and kept.origin.suffix.lower() == path.suffix.lower():
-                path.write_bytes(kept.origin.read_bytes())
-            elif not image.save(str(path)):
-                raise OSError(0, "that form cannot be written, or the folder not be written to")
-        except OSError as error:
-            self.told.emit(f"{path} was not written: {error.strerror or error}")
-            return
-        self.told.emit(f"saved {path}")
-
-    def _image(self) -> QImage | None:
-        kept = self._kept.get(self.current)
-        image = kept.source.whole() if kept is not None and kept.source is not None else None
-        if image is None or image.isNull():
-            large = kept is not None and kept.source is not None and not kept.source.error and not kept.source.reading
-            self.told.emit(
-                "the picture is too large to be copied whole: copy its file" if large else "no picture to take"
-            )
-            return None
-        return image
+        """Writes the picture in front to a file, in the pool."""
+        hands.save(self, path)
 
     def event(self, event: QEvent) -> bool:
         """Keys of the viewer go before the window's, and Tab turns between A and B where there are two."""
         if isinstance(event, QKeyEvent) and event.type() in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress):
-            run = self._run_of(event)
+            run = run_of(self, event)
             if run is not None:
                 event.accept()
                 if event.type() == QEvent.Type.KeyPress:
@@ -352,38 +373,15 @@ class Viewer(QWidget):
                 return True
         return super().event(event)
 
-    def _run_of(self, event: QKeyEvent) -> Callable[[], object] | None:
-        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        keys: dict[int, Callable[[], object]] = {}
-        if held == Qt.KeyboardModifier.ControlModifier:
-            keys = {Qt.Key.Key_C: self.copy}
-        elif not held & ~Qt.KeyboardModifier.ShiftModifier:
-            keys = self._letters()
-            if self.pinned:
-                keys |= {Qt.Key.Key_1: lambda: self._side("A"), Qt.Key.Key_2: lambda: self._side("B")}
-                if not held:
-                    keys[Qt.Key.Key_Tab] = self.flip
-        return keys.get(event.key())
-
-    def _letters(self) -> dict[int, Callable[[], object]]:
-        """What keys do that are pressed alone."""
-        sight, strip = self.sight, self.strip
-        keys: dict[int, Callable[[], object]] = {
-            Qt.Key.Key_F: sight.fit, Qt.Key.Key_Home: lambda: sight.zoom(1.0),
-            Qt.Key.Key_Plus: lambda: sight.zoom(sight.scale * 2**0.5),
-            Qt.Key.Key_Minus: lambda: sight.zoom(sight.scale / 2**0.5),
-            Qt.Key.Key_P: self.pin, Qt.Key.Key_S: self.save_as,
-            Qt.Key.Key_W: lambda: self._toggle(Mode.WIPE), Qt.Key.Key_D: lambda: self._toggle(Mode.DIFFERENCE),
-            Qt.Key.Key_PageUp: lambda: strip.step(-1), Qt.Key.Key_PageDown: lambda: strip.step(1),
-        }  # fmt: skip
-        return keys | {ord(letter): partial(self.channel.setCurrentIndex, at) for at, letter in enumerate("CRGBAL")}
-
-    def _side(self, side: str) -> None:
+    def turn_to(self, side: str) -> None:
+        """Shows A or B."""
         self.sight.turn(side)
         self._refresh()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 # Qt's name
-        if event.mimeData().hasUrls() and all(url.isLocalFile() for url in event.mimeData().urls()):
+        source, data = event.source(), event.mimeData()
+        own = isinstance(source, QWidget) and self.isAncestorOf(source)
+        if not own and data.hasUrls() and all(url.isLocalFile() for url in data.urls()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802

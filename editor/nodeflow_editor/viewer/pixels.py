@@ -64,12 +64,16 @@ def difference(one: QImage, other: QImage, gain: float = 1.0) -> QImage:
     return QImage(bytes(data), wide, high, 4 * wide, RGBA).copy()
 
 
-def told(colour: QColor) -> str:
-    """A pixel as people read it: 0..255, then 0..1."""
+def brief(colour: QColor) -> str:
+    """A pixel as people read it: 0..255."""
     whole = (colour.red(), colour.green(), colour.blue(), colour.alpha())
+    return " ".join(f"{name} {value}" for name, value in zip("RGBA", whole, strict=True))
+
+
+def full(colour: QColor) -> str:
+    """The same, and in 0..1."""
     part = (colour.redF(), colour.greenF(), colour.blueF(), colour.alphaF())
-    names = " ".join(f"{name} {value}" for name, value in zip("RGBA", whole, strict=True))
-    return f"{names}   {' '.join(f'{value:.4f}' for value in part)}"
+    return f"{brief(colour)}   {' '.join(f'{value:.4f}' for value in part)}"
 
 
 def _bytes(frame: QImage) -> bytes:

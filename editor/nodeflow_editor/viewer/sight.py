@@ -35,6 +35,8 @@ CHECKER = 8
 """Pixels of a square under what is transparent."""
 GRIP = 6
 """How far from the divider a press still means it."""
+SLACK = 3
+"""Pixels that the mouse may slip in a click."""
 PART = 60
 """Pixels that an arrow key moves the picture by."""
 
@@ -51,9 +53,11 @@ class Sight(QWidget):
     """Shows a Source, and a second one over it. Lengths are pixels of the screen: one of the picture is `scale`."""
 
     hovered = Signal(object)
-    """The pixel under the mouse as a QPoint, or None."""
+    """The place of the mouse as a QPointF, or None."""
     looked = Signal()
     """Another part, scale, side or mode."""
+    clicked = Signal(QPointF)
+    """A click on pictures side by side, at that place of them."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,12 +70,14 @@ class Sight(QWidget):
         self.fitted, self.divider = True, 0.5
         self._palette, self._checker = DARK, QPixmap()
         self._held: QPointF | None = None
-        self._parting = False
+        self._parting = self._slipped = self._opened = False
+        self.several = self.together = False
+        """Whether the picture is of a batch, so that Left and Right lead to others, and all are seen side by side."""
         self._before: QSize | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Picture")
-        self.setMinimumSize(160, 120)
+        self.setMinimumSize(160, 60)
         self.dress(DARK)
 
     # --- what is shown
@@ -161,6 +167,33 @@ class Sight(QWidget):
         """The place of the picture under a place of the widget."""
         return self.corner + spot * (self.ratio / self.scale)
 
+    def _stretch(self, source: Source) -> float:
+        """Pixels of A by one of this picture: B is seen at the width of A."""
+        own = self.source.size.width() if self.source is not None else 0
+        return own / source.size.width() if own and source.size.width() else 1.0
+
+    def scale_of(self, source: Source) -> float:
+        """Pixels of the screen by one of a picture."""
+        return self.scale * self._stretch(source)
+
+    def under(self, spot: QPointF) -> list[tuple[Source, QPoint]]:
+        """The picture that is seen at a place of the widget, and which of its pixels; A and B where both are."""
+        one, other = self.source, self.pinned
+        if one is None or other is None:
+            seen = [one]
+        elif self.mode is Mode.DIFFERENCE:
+            seen = [one, other]
+        elif self.mode is Mode.WIPE:
+            seen = [one if spot.x() < self.width() * self.divider else other]
+        else:
+            seen = [self.shown()]
+        place, found = self.place(spot), []
+        for source in seen:
+            if source is not None:
+                own = place / self._stretch(source)
+                found.append((source, QPoint(floor(own.x()), floor(own.y()))))
+        return found
+
     def fit(self) -> None:
         """Shows all of the picture, as large as fits; a small one at its own size."""
         self.fitted = True
@@ -245,10 +278,7 @@ class Sight(QWidget):
         """What of a picture is in sight, as large as the widget. B is drawn at the width of A."""
         image = QImage(frame, QImage.Format.Format_ARGB32_Premultiplied)
         image.fill(Qt.GlobalColor.transparent)
-        own = self.source.size.width() if self.source is not None else 0
-        stretch = own / source.size.width() if own and source.size.width() else 1.0
-        scale = self.scale * stretch
-        corner = self.corner / stretch
+        scale, corner = self.scale_of(source), self.corner / self._stretch(source)
         sight = QRectF(corner, frame.toSizeF() / scale).toAlignedRect()
         painter = QPainter(image)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, scale < HARD and scale != 1.0)
@@ -317,6 +347,7 @@ class Sight(QWidget):
         self.setFocus(Qt.FocusReason.MouseFocusReason)
         if event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton):
             self._parting = event.button() is Qt.MouseButton.LeftButton and self._on_divider(event.position().x())
+            self._slipped = self._opened = False
             self._held = event.position()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
@@ -324,29 +355,36 @@ class Sight(QWidget):
         if self._held is not None and self._parting:
             self.divider = min(max(spot.x() / max(self.width(), 1), 0.0), 1.0)
             self._again()
-        elif self._held is not None:
+        elif self._held is not None and ((spot - self._held).manhattanLength() > SLACK or self._slipped):
+            self._slipped = True
             self.pan(spot.x() - self._held.x(), spot.y() - self._held.y())
             self._held = spot
         on = self._on_divider(spot.x())
         self.setCursor(Qt.CursorShape.SplitHCursor if on else Qt.CursorShape.CrossCursor)
-        place = self.place(spot)
-        self.hovered.emit(QPoint(floor(place.x()), floor(place.y())))
+        self.hovered.emit(spot)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: ARG002, N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        click = self._held is not None and not self._slipped and not self._parting
         self._held, self._parting = None, False
+        if click and self.together and event.button() is Qt.MouseButton.LeftButton:
+            self._opened = True
+            self.clicked.emit(self.place(event.position()))
 
     def leaveEvent(self, event: QEvent) -> None:  # noqa: ARG002, N802
         self.hovered.emit(None)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Between all of it and its own size."""
-        if self.fitted:
+        """Between all of it and its own size; where the first click has led into one of several, it is that."""
+        if self._opened:
+            self._opened = False
+        elif self.fitted:
             self.zoom(1.0, event.position())
         else:
             self.fit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         key, wiping = event.key(), event.modifiers() & Qt.KeyboardModifier.ControlModifier
+        plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         moves = {
             Qt.Key.Key_Left: (PART, 0), Qt.Key.Key_Right: (-PART, 0), Qt.Key.Key_Up: (0, PART),
             Qt.Key.Key_Down: (0, -PART),
@@ -354,7 +392,7 @@ class Sight(QWidget):
         if key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and wiping:
             self.divider = min(max(self.divider + (0.02 if key == Qt.Key.Key_Right else -0.02), 0.0), 1.0)
             self._again()
-        elif key in moves:
+        elif key in moves and not (plain and self.several and key in (Qt.Key.Key_Left, Qt.Key.Key_Right)):
             self.pan(*moves[Qt.Key(key)])
         else:
             event.ignore()

@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import Event
 
 from PySide6.QtCore import QObject, QPoint, QRect, QRectF, QSize, Qt, QThreadPool, Signal
-from PySide6.QtGui import QColor, QImage, QImageReader, QPainter
+from PySide6.QtGui import QColor, QImage, QImageReader
 
-from nodeflow_editor.viewer.bands import Bands, bands_of
+from nodeflow_editor.viewer.bands import Bands, bands_of, halved, shrunk
 
 WHOLE = 32 * 2**20
 """Pixels of a picture that is held whole: 128 MB, with its halves 171 MB."""
@@ -100,6 +100,25 @@ class Source(QObject):
         made = cls(pool, parent)
         made.reading = True
         made._start(lambda: made._open(path))
+        return made
+
+    @classmethod
+    def of_call(cls, make: Callable[[], QImage], pool: QThreadPool, parent: QObject | None = None) -> Source:
+        """A picture that is made in the pool. What hinders it is raised as ValueError, in a sentence."""
+        made = cls(pool, parent)
+        made.reading = True
+
+        def work() -> None:
+            try:
+                image = make()
+            except (ValueError, MemoryError) as error:
+                made._post(str(error) or "there is not enough memory to show these together")
+                return
+            made._post(image.size())
+            made._post(_Level(0, image))
+            made._halve(0, image)
+
+        made._start(work)
         return made
 
     @property
@@ -229,43 +248,29 @@ class Source(QObject):
         """The picture read at reduced size, where its form allows that without reading it whole."""
         level = _overview(size)
         reader = _reader(path)
-        reader.setScaledSize(_halved(size, level))
+        reader.setScaledSize(halved(size, level))
         image = reader.read()
         return None if image.isNull() else _Level(level, image)
 
     def _gathered(self, bands: Bands, size: QSize) -> _Level | None:
         """The picture at reduced size, band by band; it is shown as it grows."""
-        level = _overview(size)
-        image = QImage(_halved(size, level), QImage.Format.Format_ARGB32_Premultiplied)
-        image.fill(Qt.GlobalColor.transparent)
-        count = ceil(size.height() / bands.rows)
-        for number in range(count):
-            try:
-                band = bands.read(number, self._gone.is_set)
-            except ValueError as error:
-                if number == 0:
-                    raise
-                self._post(f"the rest of the file is broken, from row {number * bands.rows} on: {error}")
-                return _Level(level, image)
-            if band is None:
-                return None
-            small = band.scaled(
-                _halved(band.size(), level), Qt.AspectRatioMode.IgnoreAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )  # fmt: skip
-            painter = QPainter(image)
-            painter.drawImage(0, (number * bands.rows) >> level, small)
-            painter.end()
-            if number % 16 == 15:
-                self._post(_Level(level, image.copy()))
-        return _Level(level, image)
+        level, number, image = _overview(size), 0, None
+        try:
+            for number, image in enumerate(shrunk(bands, size, level, self._gone.is_set), 1):
+                if number % 16 == 0:
+                    self._post(_Level(level, image.copy()))
+        except ValueError as error:
+            if image is None:
+                raise
+            self._post(f"the rest of the file is broken, from row {number * bands.rows} on: {error}")
+        return _Level(level, image) if image is not None and not self._gone.is_set() else None
 
     def _halve(self, level: int, image: QImage) -> None:
         """The halves of a picture, and theirs."""
         while max(image.width(), image.height()) > SMALLEST and not self._gone.is_set():
             level += 1
             image = image.scaled(
-                _halved(image.size(), 1), Qt.AspectRatioMode.IgnoreAspectRatio,
+                halved(image.size(), 1), Qt.AspectRatioMode.IgnoreAspectRatio,
                 Qt.TransformationMode.SmoothTransformation,
             )  # fmt: skip
             self._post(_Level(level, image))
@@ -324,10 +329,6 @@ def _reader(path: Path) -> QImageReader:
 def _overview(size: QSize) -> int:
     """How often a picture is halved to be held: at least once."""
     return max(1, ceil(log2(max(size.width(), size.height()) / OVERVIEW)))
-
-
-def _halved(size: QSize, times: int) -> QSize:
-    return QSize(max(1, -(-size.width() >> times)), max(1, -(-size.height() >> times)))
 
 
 def _scaled(box: QRectF, scale: float) -> QRectF:

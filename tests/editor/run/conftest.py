@@ -10,7 +10,7 @@ import pytest
 PLUGINS = Path(__file__).parents[2] / "plugins_for_tests"
 INSTALLED = PLUGINS / "installed"
 COMMAND = (sys.executable, "-P", str(PLUGINS / "lean_worker.py"))
-SOON = 30
+SOON = 60
 sys.path.append(str(PLUGINS))
 
 

@@ -72,9 +72,17 @@ def test_entries_are_taken_out_and_their_files_with_them(folder, tmp_path):
     assert [] == [path for path in folder.rglob("*") if path.is_file()]
 
 
+WHOLE = {"title": "x", "output": "y", "paths": ["z.png"], "time": 1, "graph": "abc"}
+DAMAGED = ({"time": 1e300}, {"time": -1}, {"time": "x"}, {"title": 5}, {"output": None}, {"paths": "ab"}, {"graph": 3})
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"title": "x"}', '{"paths": 3}', '{"paths": [], "graph": "../../x", "time": 1}']
-)
+    "text",
+    [
+        "", "{", "[]", "null", '{"title": "x"}', '{"paths": 3}', '{"paths": [], "graph": "../../x", "time": 1}',
+        "[" * 100_000, *(json.dumps(WHOLE | part) for part in DAMAGED),
+    ],
+)  # fmt: skip
 def test_damaged_entries_are_passed_over(folder, tmp_path, text):
     good = History(folder).add("Cat", "image", [picture(tmp_path)], "g")
     (folder / "0.json").write_text(text)
@@ -86,6 +94,30 @@ def test_a_name_in_an_entry_leads_nowhere_else(folder, tmp_path):
     data = json.loads((folder / f"{good.id}.json").read_text())
     (folder / f"{good.id}.json").write_text(json.dumps({**data, "id": "../../elsewhere"}))
     assert [good.id] == [found.id for found in History(folder).pictures()]
+
+
+def test_a_graph_that_another_editor_uses_as_well_stays(folder, tmp_path):
+    one, other = History(folder), History(folder)
+    mine = one.add("a", "image", [str(tmp_path / "a.png")], "the graph")
+    theirs = other.add("b", "image", [str(tmp_path / "b.png")], "the graph")
+    one.remove([mine])
+    assert "the graph" == other.graph_of(theirs)
+    other.remove([theirs])
+    assert [] == list((folder / "graphs").iterdir())
+
+
+def test_pictures_are_found_by_words_of_their_names_and_of_their_graphs(folder, tmp_path):
+    history = History(folder)
+    for name, prompt in (("a", "a red circle"), ("b", "ein Käse"), ("c", "a red square")):
+        graph = json.dumps({"nodes": {"text": {"prompt": prompt}}})
+        history.add(f"Title {name}", "image", [str(tmp_path / f"{name}-0f3a.png")], graph)
+
+    def found(text):
+        ids = history.found(text)
+        return "".join(picture.title[-1] for picture in reversed(history.pictures()) if picture.id in ids)
+
+    looked_for = ("red", "RED circle", "KÄSE", "title", "c-0f3a square", "image 0f3a", "blue", "circle square", " ")
+    assert ["ac", "a", "b", "abc", "c", "abc", "", "", "abc"] == [found(text) for text in looked_for]
 
 
 def test_where_nothing_can_be_written_it_remembers_for_the_session(tmp_path):

@@ -1,14 +1,15 @@
 """What reaches the window, and how often."""
 
-from nodeflow_editor.run.mailbox import MOST, MOST_PICTURES, PICTURES, STEPS, Mailbox
+import pytest
+from nodeflow_editor.run.mailbox import MOST, MOST_PICTURES, NEWS, PICTURES, ROOM, STEPS, Mailbox
 
 
 def step(number, node="a", run=1):
     return {"event": "stepped", "run": run, "node": node, "step": number}
 
 
-def picture(number, node="a"):
-    return {"event": "previewed", "run": 1, "node": node, "pixels": number}
+def picture(number, node="a", size=1):
+    return {"event": "previewed", "run": 1, "node": node, "pixels": bytes([number]) * size}
 
 
 def finished(node="a", run=1):
@@ -57,18 +58,18 @@ def test_previews_come_ten_a_second_the_newest_first_and_each_node_once():
     put(box, picture(1), picture(2), picture(3, "b"), picture(4))
     shown, now = [], 5.0
     while (taken := box.take(now)).again is not None or taken.events:
-        shown += [(event["node"], event["pixels"], round(now, 3)) for event in taken.events]
+        shown += [(event["node"], event["pixels"][0], round(now, 3)) for event in taken.events]
         now += taken.again if taken.again is not None else 1
     assert [("a", 4, 5.0), ("b", 3, 5.0 + PICTURES)] == shown
 
 
-def test_pictures_do_not_pile_up():
-    box = Mailbox()
-    put(box, *(picture(at, f"n{at}") for at in range(10 * MOST_PICTURES)))
-    found = []
-    for tick in range(10 * MOST_PICTURES):
+@pytest.mark.parametrize(("size", "kept"), [(1, MOST_PICTURES), (ROOM // 20, 20)])
+def test_pictures_do_not_pile_up(size, kept):
+    box, found = Mailbox(), []
+    put(box, *(picture(at, f"n{at}", size) for at in range(200)))
+    for tick in range(200):
         found += box.take(tick * PICTURES * 1.01).events
-    assert [f"n{at}" for at in reversed(range(9 * MOST_PICTURES, 10 * MOST_PICTURES))] == [e["node"] for e in found]
+    assert [f"n{at}" for at in reversed(range(200 - kept, 200))] == [event["node"] for event in found]
 
 
 def test_many_events_come_in_portions_and_none_is_lost():
@@ -84,6 +85,17 @@ def test_many_events_come_in_portions_and_none_is_lost():
     )
     names = [event["node"] for taken in (first, second, third) for event in taken.events]
     assert [f"n{at}" for at in range(2 * MOST + 1)] == names
+
+
+def test_that_the_queue_has_changed_is_told_ten_times_a_second_and_behind_what_came_with_it():
+    box = Mailbox()
+    queue, history = {"event": "queue"}, {"event": "history"}
+    put(box, queue, finished("a"), queue, history, queue)
+    assert ([finished("a"), queue, history], None) == box.take(5.0)
+    put(box, queue, finished("b"), queue)
+    events, again = box.take(5.0 + NEWS / 4)
+    assert ([finished("b")], True) == (events, 0 < again < NEWS)
+    assert ([queue], None) == box.take(5.0 + NEWS)
 
 
 def test_printed_lines_come_in_bundles_and_the_last_thousand_count():

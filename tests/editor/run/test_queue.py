@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nodeflow_editor.run.queue import Entry, RunQueue
+from nodeflow_editor.run import queue as queue_module
+from nodeflow_editor.run.queue import KNOWN, Entry, RunQueue
 
 EDITOR = Path(__file__).parents[3] / "editor"
 
@@ -118,12 +119,19 @@ def test_nothing_is_left_of_an_editor_whose_queue_is_empty(root):
     assert [] == list(root.iterdir())
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 1}', '{"id": 1, "graph": "g", "more": 2}', "\x00"])
+DAMAGED = (
+    "", "{", "[]", '{"id": 1}', '{"id": 1, "graph": "g", "more": 2}', "\x00", '{"id": "2", "graph": "g"}',
+    '{"id": 2, "graph": 5}', '{"id": 2, "graph": "g", "how": [1]}', '{"id": 2, "graph": "g", "title": null}',
+    "[" * 100_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_file_costs_itself_alone(root, text):
     crash(root, "one", "two")
     (folder,) = [path for path in root.iterdir() if path.is_dir()]
     (folder / "00000002.json").write_text(text)
-    (folder / "order").write_text("[2, " if text == "{" else json.dumps([2, 1, 7]))
+    (folder / "order").write_text("[2, " if text == "{" else json.dumps([2, 1, 7, {"a": 1}, []]))
     assert ["one"] == titles(RunQueue(root).left_over())
 
 
@@ -133,6 +141,50 @@ def test_where_nothing_can_be_written_it_is_kept_in_memory_and_said(tmp_path):
     queue.add(entry(queue, "a"))
     assert ("a", True) == (queue.begin().title, bool(queue.trouble))
     queue.close()
+
+
+def test_a_change_does_not_wait_for_the_disk_which_takes_the_files_one_by_one(root, monkeypatch):
+    synced = []
+    monkeypatch.setattr(queue_module.os, "fsync", synced.append)
+    queue = RunQueue(root)
+    for title in "ab":
+        queue.add(entry(queue, title))
+    queue.begin()
+    assert [] == synced
+    assert (True, 1) == (queue.sync(), len(synced))
+    queue.done(1)
+    while queue.sync():
+        pass
+    assert 2 <= len(synced) <= 3  # the order, and two runs, of which one may be gone by then
+    queue.close()
+
+
+def test_a_run_that_is_over_is_known_for_a_while(queue):
+    queue.begin()
+    queue.done(1)
+    queue.remove(2)
+    assert ["a", "b", "c", None] == [found and found.title for found in map(queue.entry, (1, 2, 3, 4))]
+    for _ in range(KNOWN):
+        queue.add(entry(queue, "x"))
+    queue.clear()
+    assert queue.entry(1) is None
+
+
+def test_what_cannot_be_written_anew_is_offered_again_rather_than_lost(root, monkeypatch):
+    crash(root, "one")
+    queue = RunQueue(root)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(queue_module, "write_whole", full)
+    assert ["one"] == titles(queue.take_up())
+    assert ("No space left on device", ()) == (queue.trouble, queue.left_over())
+    monkeypatch.undo()
+    queue.add(entry(queue, "two"))
+    assert "" == queue.trouble
+    queue.close()
+    assert ["one"] == [found.title for found in RunQueue(root).left_over() if found.title == "one"]
 
 
 def test_threads_do_not_lose_runs(root):

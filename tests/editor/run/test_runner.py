@@ -105,8 +105,20 @@ def test_pictures_arrive_as_images(make, submit):
     runner, told = make()
     told.wait_for_end(submit(runner, {"p": ("showing.paints", {"width": 6, "height": 3, "grey": 1.0})}, {"x": "p"}))
     told.wait(lambda: told.of("previewed"))
-    ((_, node, image),) = told.of("previewed")
+    ((_, node, batch, whole),) = told.of("previewed")
+    (image,) = batch.pictures
     assert ("p", 6, 3, 0xFFFFFFFF) == (node, image.width(), image.height(), image.pixel(5, 2))
+    assert (6, 3) == whole.toTuple()
+
+
+def test_all_pictures_of_a_batch_arrive(make, submit):
+    runner, told = make()
+    nodes = {"p": ("showing.paints", {"width": 700, "height": 350, "grey": 1.0, "count": 6})}
+    told.wait_for_end(submit(runner, nodes, {"x": "p"}))
+    told.wait(lambda: told.of("previewed"))
+    ((_, _, batch, whole),) = told.of("previewed")
+    assert (6, (700, 350)) == (batch.count, whole.toTuple())
+    assert [0, 51, 102, 153, 204, 255] == [image.pixelColor(9, 9).red() for image in batch.pictures]
 
 
 def test_a_wrong_graph_is_refused_with_its_problems_and_the_queue_goes_on(make, submit):
@@ -247,9 +259,14 @@ def test_a_worker_that_is_killed_from_outside_is_told_and_another_comes(make, su
     assert 0 == told.wait_for_end(good)["failed"]
 
 
-def test_a_worker_that_died_while_idle_is_replaced_without_a_word(make, submit):
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_worker_that_died_while_idle_is_replaced_without_a_word(ran, make, submit):
     runner, told = make()
-    told.wait_for_end(submit(runner, NUMBER, {"x": "n"}))
+    if ran:
+        told.wait_for_end(submit(runner, NUMBER, {"x": "n"}))
+    else:
+        runner.warm()
+        told.wait(lambda: runner._work._process)
     os.kill(pid_of(runner), signal.SIGKILL)
     assert 0 == told.wait_for_end(submit(runner, NUMBER, {"x": "n"}))["failed"]
     assert [] == told.of("worker_died")

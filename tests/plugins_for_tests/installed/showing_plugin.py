@@ -12,9 +12,14 @@ def plain(width, height, grey=0.5, channels=3, batch=1):
 
 
 @node(category="showing")
-def paints(width: int = 8, height: int = 4, grey: float = 0.5, channels: int = 3, *, ctx: Context = QUIET) -> Image:
-    """A picture of one grey."""
-    return Image(plain(width, height, grey, channels))
+def paints(
+    width: int = 8, height: int = 4, grey: float = 0.5, channels: int = 3, count: int = 1, *, ctx: Context = QUIET
+) -> Image:
+    """Pictures of one grey each, from black on if there are several."""
+    pixels = plain(width, height, grey, channels, count)
+    for at in range(count if count > 1 else 0):
+        pixels[at] = grey * at / (count - 1)
+    return Image(pixels)
 
 
 @node(category="showing")
@@ -67,7 +72,8 @@ def save_value(value, stem, about):
         return None
     from PIL import Image as Picture
 
-    path = stem.with_suffix(".png")
-    pixels = value.pixels[0].mul(255).byte().permute(1, 2, 0).numpy()
-    Picture.fromarray(pixels).save(path)
-    return [path]
+    paths = []
+    for at, picture in enumerate(value.pixels, 1):
+        paths.append(stem.with_name(f"{stem.name}-{at}.png") if len(value.pixels) > 1 else stem.with_suffix(".png"))
+        Picture.fromarray(picture.mul(255).byte().permute(1, 2, 0).numpy()).save(paths[-1])
+    return paths
